@@ -1,0 +1,40 @@
+# The only entry point: people and CI run these targets, nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO := cargo
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- what a fresh machine lacks ---------------------------------------------
+
+.PHONY: tools
+tools: ## get redis-server, redis-sentinel and the test agents' Python environments (below target/tools)
+	@tools/redis.sh
+	@tools/agents.sh
+
+.PHONY: clean-tools
+clean-tools: ## remove target/tools
+	rm -rf target/tools
+
+# --- build and check --------------------------------------------------------
+
+.PHONY: build
+build: ## build the programs (development profile)
+	$(CARGO) build --locked --workspace --bins
+
+.PHONY: test
+test: tools build ## run every test, against real Redis, Sentinel and A2A servers
+	$(CARGO) test --locked --workspace
+
+.PHONY: lint
+lint: ## formatting, clippy, docs, dependencies (cargo-deny); a warning is an error
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	@tools/deny.sh

@@ -1,0 +1,385 @@
+//! The dispatch record: typed calls of its scripts, and their answers read.
+
+use std::time::Duration;
+
+use a2a::Wire;
+use redis::Value;
+use redis_stream::entry::Entry;
+use redis_stream::error::Error;
+use redis_stream::script::Call;
+use redis_stream::value;
+
+use super::names::{KEEP_ARTIFACT, KEEP_FINAL, Names, OUTCOMES, OUTCOMES_CAP};
+use super::outcome::{Final, Outcome};
+use super::scripts;
+use crate::incident::{Incident, RECORD_PREFIX, STEP, artifact_key, record_key, result_key};
+use crate::text::head;
+
+/// A script cannot unpack more arguments than this.
+const MOST_FIELDS: usize = 3_000;
+/// Bytes of the agent's answer in the record.
+const RESULT_HEAD: usize = 1024;
+
+/// Which incident, of which entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The incident id.
+    pub workflow_id: String,
+    /// The step.
+    pub step: String,
+    /// The entry that is worked on; its stream is the group's.
+    pub entry_id: String,
+}
+
+impl Subject {
+    fn record(&self) -> String {
+        record_key(&self.workflow_id, &self.step)
+    }
+}
+
+/// What is known of a run that began, or is about to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// A2A message id.
+    pub message_id: String,
+    /// A2A context id.
+    pub context_id: String,
+    /// A2A task id, once the agent gave one.
+    pub task_id: Option<String>,
+    /// The version the agent speaks, once known.
+    pub wire: Option<Wire>,
+    /// `namespace/agent`.
+    pub agent: String,
+    /// Sends that may have reached the agent.
+    pub attempts: u32,
+}
+
+impl Run {
+    fn task(&self) -> &str {
+        self.task_id.as_deref().unwrap_or_default()
+    }
+
+    fn wire(&self) -> &'static str {
+        self.wire.map_or("", Wire::as_str)
+    }
+}
+
+/// The answer of `take`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// The entry is not ours any more.
+    Lost,
+    /// A later version of this program wrote the record: leave it alone.
+    Newer,
+    /// Another entry, or an earlier run, has taken care of it; acknowledged.
+    Duplicate,
+    /// Nothing was sent yet.
+    Fresh(Run),
+    /// Somebody may have sent it already. The time says when the record was written by this call,
+    /// Redis milliseconds.
+    Begun(Run, i64),
+}
+
+/// The call of `take`. `fresh_without_record`: an absent record does not mean that it was forgotten.
+pub fn take<'a>(names: &Names, subject: &Subject, run: &Run, fresh_without_record: bool) -> Call<'a> {
+    owned(scripts::TAKE.call(), names, subject)
+        .arg(&run.message_id)
+        .arg(&run.context_id)
+        .arg(&run.agent)
+        .number(u8::from(fresh_without_record))
+}
+
+/// Reads the answer of `take`.
+pub fn taken(reply: &Value, agent: &str) -> Result<Taken, Error> {
+    let words = words(reply);
+    let run = |words: &[String]| -> Option<(Run, i64)> {
+        let [_, _, task_id, message_id, context_id, wire, attempts, stamp] = words else { return None };
+        let run = Run {
+            message_id: message_id.clone(),
+            context_id: context_id.clone(),
+            task_id: Some(task_id.clone()).filter(|id| !id.is_empty()),
+            wire: wire.parse().ok(),
+            agent: agent.to_owned(),
+            attempts: attempts.parse().ok()?,
+        };
+        Some((run, stamp.parse().ok()?))
+    };
+    let unexpected = || Error::unexpected("script TAKE", reply);
+    match words.first().map(String::as_str) {
+        Some("lost") => Ok(Taken::Lost),
+        Some("newer") => Ok(Taken::Newer),
+        Some("duplicate") => Ok(Taken::Duplicate),
+        Some("fresh") => run(&words).map(|(run, _)| Taken::Fresh(run)).ok_or_else(unexpected),
+        Some("begun") => run(&words).map(|(run, stamp)| Taken::Begun(run, stamp)).ok_or_else(unexpected),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The call of `sending`; `run.attempts` counts the attempt that is about to be made.
+pub fn sending<'a>(names: &Names, subject: &Subject, run: &Run) -> Call<'a> {
+    let call = owned(scripts::SENDING.call(), names, subject);
+    call.arg(&run.context_id).arg(run.wire()).arg(&run.agent).number(run.attempts)
+}
+
+/// The answer of `sending`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// The request may be written.
+    Granted,
+    /// The entry is not ours any more, or the record names another one.
+    Lost,
+    /// Somebody has finished it.
+    Final,
+}
+
+/// Reads the answer of `sending`.
+pub fn leave(reply: &Value) -> Result<Leave, Error> {
+    match words(reply).first().map(String::as_str) {
+        Some("ok") => Ok(Leave::Granted),
+        Some("lost") => Ok(Leave::Lost),
+        Some("final") => Ok(Leave::Final),
+        _ => Err(Error::unexpected("script SENDING", reply)),
+    }
+}
+
+/// The call of `unsent`; `before` is the run as it was before `sending`, `fresh` its state then.
+pub fn unsent<'a>(names: &Names, subject: &Subject, before: &Run, fresh: bool) -> Call<'a> {
+    let was = if fresh { "queued" } else { "sending" };
+    owned(scripts::UNSENT.call(), names, subject).arg(was).number(before.attempts)
+}
+
+/// When the record was last written, if it still is about this entry and nobody knows a task.
+/// The command: HMGET; Redis milliseconds.
+pub fn last_written(subject: &Subject) -> redis::Cmd {
+    let mut cmd = redis::Cmd::new();
+    cmd.arg("HMGET").arg(subject.record()).arg("updated_at").arg("state").arg("task_id").arg("entry_id");
+    cmd
+}
+
+/// Reads the answer of [`last_written`]; `None`: things have changed, take again.
+pub fn unchanged_since(reply: &Value, subject: &Subject) -> Option<i64> {
+    match words(reply).as_slice() {
+        [at, state, task, entry] if state == "sending" && task.is_empty() && *entry == subject.entry_id => {
+            at.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// The call of `accepted`.
+pub fn accepted<'a>(names: &Names, subject: &Subject, run: &Run, via: &str) -> Call<'a> {
+    scripts::ACCEPTED
+        .call()
+        .key(subject.record())
+        .arg(&names.group.stream)
+        .arg(&subject.entry_id)
+        .arg(&run.message_id)
+        .arg(&run.context_id)
+        .arg(run.task())
+        .arg(run.wire())
+        .arg(&run.agent)
+        .arg(&names.group.consumer)
+        .arg(via)
+}
+
+/// The call of `hold` for a dispatch whose request is out or whose run goes on.
+pub fn hold<'a>(names: &Names, subject: &Subject, run: &Run) -> Call<'a> {
+    let state = if run.task_id.is_some() { "accepted" } else { "sending" };
+    scripts::HOLD
+        .call()
+        .key(subject.record())
+        .arg(&names.group.stream)
+        .arg(&subject.entry_id)
+        .arg(state)
+        .arg(&run.message_id)
+        .arg(&run.context_id)
+        .arg(run.task())
+        .arg(run.wire())
+        .arg(&run.agent)
+        .arg(&names.group.consumer)
+        .number(run.attempts)
+}
+
+/// What `finish` needs besides the outcome.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// Which incident.
+    pub subject: Subject,
+    /// How it ran.
+    pub run: Run,
+    /// The verdict.
+    pub outcome: Outcome,
+    /// The entry's fields, copied into a dead letter or parked entry.
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Whether to acknowledge the entry.
+    pub acknowledge: bool,
+    /// `stream` or `direct`.
+    pub via: &'static str,
+}
+
+/// The call of `finish`.
+pub fn finish<'a>(names: &Names, finish: &Finish) -> Call<'a> {
+    let Finish { subject, run, outcome, .. } = finish;
+    let end = outcome.reason.ends();
+    let target = match end {
+        Final::Settled => OUTCOMES,
+        Final::Dead => &names.dead_letters,
+        Final::Parked => &names.parked,
+    };
+    let result = outcome.result.as_deref().unwrap_or_default();
+    let call = scripts::FINISH
+        .call()
+        .key(&names.group.stream)
+        .key(subject.record())
+        .key(OUTCOMES)
+        .key(target)
+        .key(result_key(&subject.workflow_id))
+        .arg(&names.group.group)
+        .arg(if finish.acknowledge { names.group.consumer.as_str() } else { "" })
+        .arg(&subject.entry_id)
+        .arg(&subject.workflow_id)
+        .arg(&run.message_id)
+        .arg(end.as_str())
+        .arg(outcome.reason.as_str())
+        .arg(&run.context_id)
+        .arg(run.task())
+        .arg(run.wire())
+        .arg(&run.agent)
+        .arg(finish.via)
+        .number(KEEP_FINAL.as_secs())
+        .number(OUTCOMES_CAP)
+        .number(KEEP_ARTIFACT.as_secs())
+        .arg(head(result, RESULT_HEAD))
+        .arg(result)
+        .arg(&outcome.error);
+    with_fields(call, &finish.fields)
+}
+
+/// The call of `bury` for an entry that names no incident.
+pub fn bury<'a>(names: &Names, entry: &Entry, outcome: &Outcome) -> Call<'a> {
+    let call = scripts::BURY
+        .call()
+        .key(&names.group.stream)
+        .key(&names.dead_letters)
+        .arg(&names.group.group)
+        .arg(&names.group.consumer)
+        .number(entry.id)
+        .arg(outcome.reason.as_str())
+        .arg(&outcome.error);
+    with_fields(call, &entry.fields)
+}
+
+/// The call of `move` to the agent's waiting stream.
+pub fn move_to_waiting<'a>(names: &Names, subject: &Subject, waiting: &str, entry: &Entry) -> Call<'a> {
+    let call = scripts::MOVE
+        .call()
+        .key(&names.group.stream)
+        .key(subject.record())
+        .key(waiting)
+        .key(names.waiting_set())
+        .arg(&names.group.group)
+        .arg(&names.group.consumer)
+        .arg(&subject.entry_id)
+        .arg(&subject.workflow_id);
+    with_fields(call, &entry.fields)
+}
+
+/// The call of `back`: up to `count` entries of a waiting stream.
+pub fn back<'a>(names: &Names, waiting: &str, count: usize) -> Call<'a> {
+    scripts::BACK.call().key(&names.group.stream).key(waiting).key(names.waiting_set()).number(count).arg(RECORD_PREFIX)
+}
+
+/// What a publish says of an incident that has no record yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// Nobody has sent it.
+    Queued,
+    /// It may have been sent: published before, or dispatched directly without an answer.
+    Sending,
+    /// A direct run, known by its task.
+    Accepted(Run),
+}
+
+/// The call of `publish`; after `deadline_ms` (Redis' clock) it changes nothing.
+pub fn publish<'a>(
+    names: &Names,
+    incident: &Incident,
+    begun: &Begun,
+    deadline_ms: i64,
+    rerun: Option<Duration>,
+) -> Call<'a> {
+    let (state, run) = match begun {
+        Begun::Queued => ("queued", None),
+        Begun::Sending => ("sending", None),
+        Begun::Accepted(run) => ("accepted", Some(run)),
+    };
+    let message_id = incident.message_id();
+    let call = scripts::PUBLISH
+        .call()
+        .key(record_key(&incident.workflow_id, STEP))
+        .key(&names.group.stream)
+        .key(artifact_key(&incident.workflow_id))
+        .arg(&names.group.group)
+        .number(deadline_ms)
+        .number(KEEP_FINAL.as_secs())
+        .number(KEEP_ARTIFACT.as_secs())
+        .arg(state)
+        .arg(run.map_or(&message_id, |run| &run.message_id))
+        .arg(run.map_or("", |run| &run.context_id))
+        .arg(run.map_or("", Run::task))
+        .arg(run.map_or("", Run::wire))
+        .arg(run.map_or("", |run| &run.agent))
+        .arg(if *begun == Begun::Queued { "stream" } else { "direct" })
+        .arg(&incident.text)
+        .number(rerun.map_or(0, |after| after.as_millis()));
+    incident.fields().into_iter().fold(call, |call, (name, value)| call.arg(name).arg(value))
+}
+
+/// The answer of `publish`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// On the stream now.
+    New,
+    /// Known, and taken care of.
+    Duplicate,
+    /// Known, but its entry was gone: on the stream again.
+    Again,
+    /// The deadline had passed; nothing was changed.
+    Expired,
+}
+
+/// Reads the answer of `publish`.
+pub fn published(reply: &Value) -> Result<Published, Error> {
+    match words(reply).first().map(String::as_str) {
+        Some("published" | "rerun") => Ok(Published::New),
+        Some("republished") => Ok(Published::Again),
+        Some("duplicate" | "newer") => Ok(Published::Duplicate),
+        Some("expired") => Ok(Published::Expired),
+        _ => Err(Error::unexpected("script PUBLISH", reply)),
+    }
+}
+
+/// The words of a script's answer; numbers as text.
+pub fn words(reply: &Value) -> Vec<String> {
+    let text = |item: &Value| {
+        value::bytes(item)
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            .or_else(|| value::int(item).map(|number| number.to_string()))
+            .unwrap_or_default()
+    };
+    value::items(reply).unwrap_or_default().iter().map(text).collect()
+}
+
+fn owned<'a>(call: Call<'a>, names: &Names, subject: &Subject) -> Call<'a> {
+    call.key(&names.group.stream)
+        .key(subject.record())
+        .arg(&names.group.group)
+        .arg(&names.group.consumer)
+        .arg(&subject.entry_id)
+        .arg(&subject.workflow_id)
+}
+
+/// Appends an entry's fields. An entry without any (it was deleted) still makes a valid XADD.
+fn with_fields<'a>(call: Call<'a>, fields: &[(Vec<u8>, Vec<u8>)]) -> Call<'a> {
+    fields.iter().take(MOST_FIELDS).fold(call, |call, (name, value)| call.arg(name).arg(value))
+}

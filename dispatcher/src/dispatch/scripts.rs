@@ -1,0 +1,46 @@
+//! The scripts of the dispatch record, ready to be called. What each of them takes and answers stands
+//! in its file.
+
+use std::sync::LazyLock;
+
+use redis_stream::script::Script;
+
+const PRELUDE: &str = include_str!("scripts/prelude.lua");
+const START_AGAIN: &str = include_str!("scripts/start_again.lua");
+
+macro_rules! scripts {
+    ($($(#[$doc:meta])* $name:ident: [$($part:expr),+];)+) => {
+        $($(#[$doc])*
+        pub static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(concat!("script ", stringify!($name)), &[PRELUDE, $($part),+]));)+
+    };
+}
+
+scripts! {
+    /// Onto the stream, unless known.
+    PUBLISH: [START_AGAIN, include_str!("scripts/publish.lua")];
+    /// Before any dispatch.
+    TAKE: [include_str!("scripts/take.lua")];
+    /// Right before the request.
+    SENDING: [include_str!("scripts/sending.lua")];
+    /// The request did not leave.
+    UNSENT: [include_str!("scripts/unsent.lua")];
+    /// The agent has it.
+    ACCEPTED: [include_str!("scripts/accepted.lua")];
+    /// Part of every renewal.
+    HOLD: [include_str!("scripts/hold.lua")];
+    /// The final outcome.
+    FINISH: [include_str!("scripts/finish.lua")];
+    /// An entry that names no incident.
+    BURY: [include_str!("scripts/bury.lua")];
+    /// An alert that cannot be read.
+    REFUSE: [include_str!("scripts/refuse.lua")];
+    /// To the agent's waiting stream.
+    MOVE: [include_str!("scripts/move.lua")];
+    /// Back from it.
+    BACK: [include_str!("scripts/back.lua")];
+    /// The episode's start.
+    EPISODE: [include_str!("scripts/episode.lua")];
+    /// An operator's retry.
+    RETRY: [START_AGAIN, include_str!("scripts/retry.lua")];
+}

@@ -1,0 +1,40 @@
+-- The final outcome: record, outcomes stream, dead letter or parked copy, acknowledgement.
+-- KEYS: stream, record, outcomes, target (dead letters or parked; = outcomes when settled), result artifact.
+-- ARGV: group, consumer ('' : nothing to acknowledge), entry id, workflow id, message id, state, reason,
+--       context id, task id, wire, agent, via, final ttl (s), outcomes cap, artifact ttl (s), result head,
+--       result, error, copied entry fields...
+-- Answers {finished or already, acknowledged 0 or 1} {newer}.
+local function acknowledge()
+  if ARGV[2] == '' or not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return 0 end
+  return redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+end
+
+local rec = record(KEYS[2], 'state', 'attempts')
+if rec and rec.newer then return { 'newer' } end
+if rec and FINAL[rec.state] then
+  redis.call('EXPIRE', KEYS[2], ARGV[13])
+  return { 'already', acknowledge() }
+end
+local stamp = now_ms()
+local attempts = rec and rec.attempts ~= '' and rec.attempts or '1'
+if not rec then
+  redis.call('HSET', KEYS[2], 'v', 1, 'entry_id', ARGV[3], 'stream', KEYS[1], 'attempts', attempts)
+end
+redis.call('HSET', KEYS[2], 'state', ARGV[6], 'reason', ARGV[7], 'replid', replid(), 'message_id', ARGV[5],
+  'context_id', ARGV[8], 'task_id', ARGV[9], 'wire', ARGV[10], 'agent', ARGV[11], 'via', ARGV[12],
+  'owner', ARGV[2], 'result_head', ARGV[16], 'updated_at', stamp)
+redis.call('EXPIRE', KEYS[2], ARGV[13])
+if ARGV[17] ~= '' then redis.call('SET', KEYS[5], ARGV[17], 'EX', ARGV[15]) end
+local copy = '-'
+if ARGV[6] ~= 'settled' then
+  local fields = {}
+  for i = 19, #ARGV do fields[#fields + 1] = ARGV[i] end
+  for _, extra in ipairs({ 'error', ARGV[18], 'original_id', ARGV[3], 'failed_at', math.floor(stamp / 1000),
+    'reason', ARGV[7], 'attempts', attempts, 'task_id', ARGV[9], 'context_id', ARGV[8] }) do
+    fields[#fields + 1] = extra
+  end
+  copy = redis.call('XADD', KEYS[4], '*', unpack(fields))
+end
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[14], '*', 'workflow_id', ARGV[4], 'message_id', ARGV[5],
+  'state', ARGV[6], 'reason', ARGV[7], 'task_id', ARGV[9], 'agent', ARGV[11], 'via', ARGV[12], 'copy', copy)
+return { 'finished', acknowledge() }

@@ -1,0 +1,17 @@
+-- Part of every renewal: writes back what Redis has forgotten of a dispatch that goes on, and marks a
+-- request in flight as alive.
+-- KEYS: record. ARGV: stream, entry id, state, message id, context id, task id, wire, agent, owner, attempts.
+-- Answers {ok} {restored} {final, state} {newer}.
+local rec = record(KEYS[1], 'state', 'task_id')
+if rec and rec.newer then return { 'newer' } end
+if rec and FINAL[rec.state] then return { 'final', rec.state } end
+local less = not rec or rec.state == 'queued' or rec.task_id == '' and ARGV[6] ~= ''
+if less then
+  if not rec then
+    redis.call('HSET', KEYS[1], 'v', 1, 'entry_id', ARGV[2], 'stream', ARGV[1], 'attempts', ARGV[10], 'via', 'stream')
+  end
+  redis.call('HSET', KEYS[1], 'state', ARGV[3], 'replid', replid(), 'message_id', ARGV[4], 'context_id', ARGV[5],
+    'task_id', ARGV[6], 'wire', ARGV[7], 'agent', ARGV[8], 'owner', ARGV[9])
+end
+redis.call('HSET', KEYS[1], 'updated_at', now_ms())
+return { less and 'restored' or 'ok' }

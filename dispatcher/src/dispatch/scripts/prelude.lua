@@ -1,0 +1,78 @@
+-- Shared by all scripts of the dispatch record. Version of the record that is understood: 1.
+local FINAL = { settled = true, dead = true, parked = true }
+
+-- The history that Redis has now.
+local function replid()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+end
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- Entry ids are two whole numbers of up to 64 bits: longer digits are larger, then text order decides.
+local function number_after(a, b)
+  if #a ~= #b then return #a > #b end
+  return a > b
+end
+
+local function id_after(a, b)
+  local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
+  local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
+  if not a_ms or not b_ms then return false end
+  if a_ms ~= b_ms then return number_after(a_ms, b_ms) end
+  return number_after(a_seq, b_seq)
+end
+
+local function fields_of(stream, id)
+  local found = redis.call('XRANGE', stream, id, id)
+  return found[1] and found[1][2]
+end
+
+local function field(fields, name)
+  for i = 1, #fields, 2 do
+    if fields[i] == name then return fields[i + 1] end
+  end
+end
+
+-- Who holds a pending entry; nil when it is not pending or there is no group.
+local function holder(stream, group, id)
+  local row = redis.pcall('XPENDING', stream, group, id, id, 1)
+  return not row.err and row[1] and row[1][2]
+end
+
+-- The last delivered id of the group; nil without a group.
+local function last_delivered(stream, group)
+  local groups = redis.pcall('XINFO', 'GROUPS', stream)
+  if groups.err then return nil end
+  for _, row in ipairs(groups) do
+    if field(row, 'name') == group then return field(row, 'last-delivered-id') end
+  end
+end
+
+-- Will somebody still be handed this entry? True while it is unread, pending, or in a waiting stream.
+local function live(main, group, stream, id)
+  if not id or id == '' or not fields_of(stream, id) then return false end
+  if stream ~= main then return true end
+  local last = last_delivered(main, group)
+  return not last or id_after(id, last) or holder(main, group, id) and true or false
+end
+
+-- The entry is pending in the caller's name, and it is this incident's. An entry deleted since it
+-- was read can be nobody else's.
+local function owns(stream, group, consumer, id, workflow_id)
+  if holder(stream, group, id) ~= consumer then return false end
+  local fields = fields_of(stream, id)
+  return not fields or field(fields, 'workflow_id') == workflow_id
+end
+
+-- nil (absent), or the wanted fields of the record; `newer` where a later version wrote it.
+local function record(key, ...)
+  local v = redis.call('HGET', key, 'v')
+  if not v then return nil end
+  local values, rec = redis.call('HMGET', key, ...), {}
+  for i, name in ipairs({ ... }) do rec[name] = values[i] or '' end
+  rec.newer = tonumber(v) == nil or tonumber(v) > 1
+  return rec
+end

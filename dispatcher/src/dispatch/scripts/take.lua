@@ -1,0 +1,29 @@
+-- Before any dispatch: is this entry ours to work on, and what is known of its incident?
+-- KEYS: stream, record.
+-- ARGV: group, consumer, entry id, workflow id, message id, context id, agent, fresh without record (0, 1).
+-- Answers {lost} {newer} {duplicate, state}, or {fresh or begun, state, task id, message id, context id,
+-- wire, attempts, updated at}.
+if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return { 'lost' } end
+local rec = record(KEYS[2], 'state', 'entry_id', 'stream', 'replid', 'task_id', 'message_id', 'context_id', 'wire', 'attempts')
+if rec and rec.newer then return { 'newer' } end
+local elsewhere = rec and (rec.entry_id ~= ARGV[3] or rec.stream ~= KEYS[1])
+if rec and (FINAL[rec.state] or elsewhere and live(KEYS[1], ARGV[1], rec.stream, rec.entry_id)) then
+  redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+  return { 'duplicate', rec.state }
+end
+
+local stamp, history = now_ms(), replid()
+local fresh
+if rec then
+  fresh = rec.state == 'queued' and rec.replid == history
+else
+  local age = stamp - tonumber(string.match(ARGV[3], '^(%d+)'))
+  fresh = ARGV[8] == '1' and age < 5000
+  rec = { state = 'queued', task_id = '', message_id = ARGV[5], context_id = '', wire = '', attempts = fresh and '0' or '1' }
+end
+if rec.context_id == '' then rec.context_id = ARGV[6] end
+if not fresh and rec.state == 'queued' then rec.state = 'sending' end
+redis.call('HSET', KEYS[2], 'v', 1, 'state', rec.state, 'entry_id', ARGV[3], 'stream', KEYS[1], 'replid', history,
+  'message_id', rec.message_id, 'context_id', rec.context_id, 'attempts', rec.attempts, 'agent', ARGV[7],
+  'owner', ARGV[2], 'updated_at', stamp)
+return { fresh and 'fresh' or 'begun', rec.state, rec.task_id, rec.message_id, rec.context_id, rec.wire, rec.attempts, stamp }

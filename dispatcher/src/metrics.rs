@@ -1,0 +1,150 @@
+//! Every instrument of the dispatcher. Counters exist from the start, labels are fixed words.
+
+use std::time::Duration;
+
+use daemon::SECONDS_BUCKETS;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+use redis_stream::error::Class;
+
+use crate::dispatch::outcome::Reason;
+
+/// The instruments. Clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    alerts: Counter<u64>,
+    entries: Counter<u64>,
+    outcomes: Counter<u64>,
+    attempts: Counter<u64>,
+    waits: Counter<u64>,
+    duplicate_possible: Counter<u64>,
+    leases_lost: Counter<u64>,
+    handed_back: Counter<u64>,
+    groups_created: Counter<u64>,
+    redis_errors: Counter<u64>,
+    in_flight: UpDownCounter<i64>,
+    duration: Histogram<f64>,
+}
+
+/// What a hook did with an alert.
+const ALERTS: [&str; 6] = ["stream", "direct", "duplicate", "ignored", "undecodable", "refused"];
+/// How an entry came to a worker.
+const ENTRIES: [&str; 2] = ["read", "claimed"];
+/// Why a second run is possible.
+const DOUBTS: [&str; 2] = ["uncertain", "direct"];
+const CLASSES: [Class; 5] = [Class::Retry, Class::Reconnect, Class::NoGroup, Class::Configuration, Class::Fatal];
+
+impl Metrics {
+    /// All instruments, at zero.
+    pub fn new(meter: &Meter) -> Self {
+        let counter = |name: &'static str, about: &'static str| meter.u64_counter(name).with_description(about).build();
+        let metrics = Self {
+            alerts: counter("hook_alerts", "Alerts received, by what became of them"),
+            entries: counter("worker_entries", "Entries taken from the stream, by how they came"),
+            outcomes: counter("dispatch_outcomes", "Incidents with a final outcome"),
+            attempts: counter("dispatch_attempts", "Sends that may have reached an agent"),
+            waits: counter("dispatch_waits", "Tries that certainly did not reach an agent"),
+            duplicate_possible: counter("dispatch_duplicate_possible", "Sends after which a second run is possible"),
+            leases_lost: counter("worker_leases_lost", "Held entries that another worker took over"),
+            handed_back: counter("worker_handed_back", "Entries given back for another worker"),
+            groups_created: counter("worker_groups_created", "Times the consumer group was missing and created"),
+            redis_errors: counter("redis_errors", "Failed Redis operations by class"),
+            in_flight: meter.i64_up_down_counter("dispatch_in_flight").with_description("Entries held now").build(),
+            duration: meter
+                .f64_histogram("dispatch_duration")
+                .with_unit("s")
+                .with_description("From taking an entry to its outcome")
+                .with_boundaries(SECONDS_BUCKETS.to_vec())
+                .build(),
+        };
+        metrics.start_at_zero();
+        metrics
+    }
+
+    fn start_at_zero(&self) {
+        for result in ALERTS {
+            self.alerts(result, 0);
+        }
+        for how in ENTRIES {
+            self.entries(how, 0);
+        }
+        for reason in Reason::ALL {
+            self.outcomes.add(0, &labels_of(*reason));
+        }
+        for cause in DOUBTS {
+            self.duplicate_possible.add(0, &[KeyValue::new("cause", cause)]);
+        }
+        for class in CLASSES {
+            self.redis_errors.add(0, &[KeyValue::new("class", class.as_str())]);
+        }
+        for counter in [&self.attempts, &self.waits, &self.leases_lost, &self.handed_back, &self.groups_created] {
+            counter.add(0, &[]);
+        }
+        self.in_flight.add(0, &[]);
+    }
+
+    /// Alerts with this result.
+    pub fn alerts(&self, result: &'static str, count: u64) {
+        self.alerts.add(count, &[KeyValue::new("result", result)]);
+    }
+
+    /// Entries that came by a read or a claim.
+    pub fn entries(&self, how: &'static str, count: u64) {
+        self.entries.add(count, &[KeyValue::new("how", how)]);
+    }
+
+    /// One final outcome.
+    pub fn outcome(&self, reason: Reason) {
+        self.outcomes.add(1, &labels_of(reason));
+    }
+
+    /// One send.
+    pub fn attempt(&self) {
+        self.attempts.add(1, &[]);
+    }
+
+    /// One try that did not reach the agent.
+    pub fn wait(&self) {
+        self.waits.add(1, &[]);
+    }
+
+    /// One send that may make a second run.
+    pub fn duplicate_possible(&self, cause: &'static str) {
+        self.duplicate_possible.add(1, &[KeyValue::new("cause", cause)]);
+    }
+
+    /// One held entry is somebody else's now.
+    pub fn lease_lost(&self) {
+        self.leases_lost.add(1, &[]);
+    }
+
+    /// Entries given back.
+    pub fn handed_back(&self, count: u64) {
+        self.handed_back.add(count, &[]);
+    }
+
+    /// The group was created.
+    pub fn group_created(&self) {
+        self.groups_created.add(1, &[]);
+    }
+
+    /// One failed Redis operation.
+    pub fn redis_error(&self, class: Class) {
+        self.redis_errors.add(1, &[KeyValue::new("class", class.as_str())]);
+    }
+
+    /// An entry is held.
+    pub fn began(&self) {
+        self.in_flight.add(1, &[]);
+    }
+
+    /// It is not held any more.
+    pub fn ended(&self, after: Duration) {
+        self.in_flight.add(-1, &[]);
+        self.duration.record(after.as_secs_f64(), &[]);
+    }
+}
+
+fn labels_of(reason: Reason) -> [KeyValue; 2] {
+    [KeyValue::new("state", reason.ends().as_str()), KeyValue::new("reason", reason.as_str())]
+}

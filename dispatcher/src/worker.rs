@@ -1,0 +1,43 @@
+//! The worker: one loop, one file, one sentence each.
+//!
+//! [`reader`] takes new entries as slots are free, [`claims`] takes over what others left,
+//! [`leases`] renews what is held, [`acknowledger`] records outcomes until Redis has them,
+//! [`waiting`] brings entries back for agents that were unreachable, and [`crew`] is what they share.
+
+pub mod acknowledger;
+pub mod claims;
+pub mod crew;
+mod farewell;
+pub mod leases;
+pub mod reader;
+pub mod waiting;
+
+use std::sync::Arc;
+
+use daemon::{Lifecycle, Readiness};
+use tokio::sync::mpsc;
+
+use crew::Crew;
+
+/// Starts the loops. They share `crew`; the process ends them through `life`.
+pub fn start(
+    life: &Lifecycle,
+    readiness: &Readiness,
+    crew: &Arc<Crew>,
+    finishes: mpsc::Receiver<acknowledger::Finished>,
+) {
+    life.spawn("reader", reader::run(Arc::clone(crew), readiness.heartbeat("reader", reader::TICKS_WITHIN)));
+    life.spawn("claims", claims::run(Arc::clone(crew), readiness.heartbeat("claims", claims::TICKS_WITHIN)));
+    life.spawn("waiting", waiting::run(Arc::clone(crew)));
+    life.spawn("farewell", farewell::run(Arc::clone(crew), life.grace()));
+    let leases = leases::run(Arc::clone(crew), readiness.heartbeat("leases", leases::TICKS_WITHIN));
+    life.spawn_companion("leases", async move {
+        leases.await;
+        Ok::<(), std::convert::Infallible>(())
+    });
+    let acknowledger = acknowledger::run(Arc::clone(crew), finishes);
+    life.spawn_companion("acknowledger", async move {
+        acknowledger.await;
+        Ok::<(), std::convert::Infallible>(())
+    });
+}

@@ -1,0 +1,92 @@
+//! Takes over entries whose holder has let its lease run out, or given them back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use daemon::Heartbeat;
+use redis_stream::connection::Session;
+use redis_stream::error::{Class, Error};
+use redis_stream::group::{self, Claimed};
+use redis_stream::id::EntryId;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::crew::Crew;
+
+/// Oldest tick of a loop that works.
+pub const TICKS_WITHIN: Duration = Duration::from_secs(30);
+/// Entries that were given back are taken over within two of these.
+const EVERY: Duration = Duration::from_millis(500);
+/// Pages of one round at most; the cursor goes on in the next.
+const PAGES: usize = 20;
+
+/// Runs until the soft stop.
+pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
+    let mut cursor = EntryId::ZERO;
+    while let Some(session) = crew.ready(&heartbeat).await {
+        match round(&crew, &session, cursor).await {
+            Ok(next) => cursor = next,
+            // The reader creates the group.
+            Err(error) if error.class() == Class::NoGroup => cursor = EntryId::ZERO,
+            Err(error) => {
+                crew.metrics.redis_error(error.class());
+                tracing::warn!(%error, "claiming interrupted");
+                cursor = EntryId::ZERO;
+            }
+        }
+        // Jitter keeps several workers from scanning at the same moment.
+        let pause = EVERY.mul_f64(0.75 + 0.5 * fastrand::f64());
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = crew.stops.soft.cancelled() => return,
+        }
+    }
+}
+
+/// Claims as much as there are free slots; answers where the next round starts.
+async fn round(crew: &Arc<Crew>, session: &Session, mut cursor: EntryId) -> Result<EntryId, Error> {
+    for _ in 0..PAGES {
+        let slots = free_slots(crew);
+        if slots.is_empty() {
+            return Ok(cursor);
+        }
+        let since = Instant::now();
+        let claimed = group::claim_idle(session, &crew.names.group, crew.lease, cursor, slots.len()).await?;
+        if !claimed.deleted.is_empty() {
+            tracing::warn!(count = claimed.deleted.len(), "pending entries had been deleted from the stream");
+        }
+        cursor = claimed.next;
+        put_to_work(crew, session, claimed, slots, since).await?;
+        if cursor == EntryId::ZERO {
+            break;
+        }
+    }
+    Ok(cursor)
+}
+
+async fn put_to_work(
+    crew: &Arc<Crew>,
+    session: &Session,
+    claimed: Claimed,
+    mut slots: Vec<OwnedSemaphorePermit>,
+    since: Instant,
+) -> Result<(), Error> {
+    if claimed.entries.is_empty() {
+        return Ok(());
+    }
+    crew.metrics.entries("claimed", claimed.entries.len() as u64);
+    let ids: Vec<_> = claimed.entries.iter().map(|entry| entry.id).collect();
+    let counts = group::deliveries(session, &crew.names.group, &ids).await?;
+    for entry in claimed.entries {
+        let deliveries = counts.iter().find(|row| row.id == entry.id).map_or(2, |row| row.deliveries);
+        if let Some(slot) = slots.pop() {
+            crew.put_to_work(entry, deliveries, since, slot);
+        }
+    }
+    Ok(())
+}
+
+/// The slots that are free right now; half of the worker's at most, so that new entries are read too.
+fn free_slots(crew: &Crew) -> Vec<OwnedSemaphorePermit> {
+    let most = crew.width.div_ceil(2);
+    std::iter::from_fn(|| Arc::clone(&crew.slots).try_acquire_owned().ok()).take(most).collect()
+}

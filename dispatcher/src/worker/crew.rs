@@ -1,0 +1,219 @@
+//! What the loops of a worker share: the slots, what is held, and the way an entry goes.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use daemon::{Lifecycle, TraceContext};
+use redis_stream::connection::{Link, Session};
+use redis_stream::entry::Entry;
+use redis_stream::id::EntryId;
+use redis_stream::lease;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tracing::Instrument as _;
+
+use super::acknowledger::{Finished, Verdict};
+use crate::dispatch::agents::Agents;
+use crate::dispatch::dispatcher::{Dispatcher, Ending, Stops};
+use crate::dispatch::held::Held;
+use crate::dispatch::names::Names;
+use crate::metrics::Metrics;
+
+/// Shared by the loops.
+pub struct Crew {
+    /// The way to Redis.
+    pub link: Link,
+    /// Streams, group and keys.
+    pub names: Arc<Names>,
+    /// How long an entry may be idle before another worker claims it.
+    pub lease: Duration,
+    /// Longest blocking read.
+    pub block: Duration,
+    /// When to stop.
+    pub stops: Stops,
+    /// The instruments.
+    pub metrics: Metrics,
+    pub(super) life: Lifecycle,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) width: usize,
+    dispatcher: Dispatcher,
+    agents: Arc<Agents>,
+    held: Mutex<HashMap<EntryId, Arc<Held>>>,
+    finishes: mpsc::Sender<Finished>,
+    renewed: watch::Sender<u64>,
+    dispatching: AtomicU64,
+}
+
+/// What a crew is made of.
+pub struct CrewParts {
+    /// The way to Redis.
+    pub link: Link,
+    /// Streams, group and keys.
+    pub names: Arc<Names>,
+    /// Lease.
+    pub lease: Duration,
+    /// Longest blocking read.
+    pub block: Duration,
+    /// Dispatches in flight at most.
+    pub width: usize,
+    /// When to stop.
+    pub stops: Stops,
+    /// The instruments.
+    pub metrics: Metrics,
+    /// The process.
+    pub life: Lifecycle,
+    /// Works on one entry.
+    pub dispatcher: Dispatcher,
+    /// The agents it hands to.
+    pub agents: Arc<Agents>,
+}
+
+impl Crew {
+    /// A crew, and the queue that its acknowledger empties.
+    pub fn new(parts: CrewParts) -> (Arc<Self>, mpsc::Receiver<Finished>) {
+        let (finishes, queue) = mpsc::channel(parts.width.max(1));
+        let crew = Self {
+            link: parts.link,
+            names: parts.names,
+            lease: parts.lease,
+            block: parts.block,
+            stops: parts.stops,
+            metrics: parts.metrics,
+            life: parts.life,
+            slots: Arc::new(Semaphore::new(parts.width)),
+            width: parts.width,
+            dispatcher: parts.dispatcher,
+            agents: parts.agents,
+            held: Mutex::default(),
+            finishes,
+            renewed: watch::Sender::new(0),
+            dispatching: AtomicU64::new(0),
+        };
+        (Arc::new(crew), queue)
+    }
+
+    /// Puts an entry under work. `since`: when the call that brought it began. An entry that is held
+    /// already (it was delivered again after a failover) stays with the dispatch that has it.
+    pub fn put_to_work(self: &Arc<Self>, entry: Entry, deliveries: i64, since: Instant, slot: OwnedSemaphorePermit) {
+        let held = Arc::new(Held::new(entry, deliveries, since, self.lease));
+        {
+            let mut all = self.lock();
+            // One whose lease is lost goes on by itself and must not stand in the way.
+            if let Some(same) = all.get(&held.entry.id).filter(|same| !same.is_lost()) {
+                same.renewed(since, self.lease);
+                return;
+            }
+            all.insert(held.entry.id, Arc::clone(&held));
+        }
+        self.metrics.began();
+        self.dispatching.fetch_add(1, Ordering::AcqRel);
+        let crew = Arc::clone(self);
+        self.life.spawn_short("dispatch", async move {
+            let guard = Guard { crew: Arc::clone(&crew), held: Arc::clone(&held), began: Instant::now() };
+            let span = span_of(&held.entry);
+            let ending = crew.dispatcher.dispatch(&held).instrument(span).await;
+            crew.end(guard, ending, slot).await;
+        });
+    }
+
+    async fn end(&self, guard: Guard, ending: Ending, slot: OwnedSemaphorePermit) {
+        let verdict = match ending {
+            Ending::Finish(finish) => Verdict::Finish(finish),
+            Ending::Bury(outcome) => Verdict::Bury(guard.held.entry.clone(), outcome),
+            Ending::Gone => return,
+            Ending::GiveBack => return self.give_back(&[guard.held.entry.id]).await,
+        };
+        // The entry stays held, and its slot taken, until Redis has the verdict.
+        let _ = self.finishes.send(Finished { verdict, guard, slot }).await;
+    }
+
+    /// Gives entries back for others, as far as Redis can be reached; else their leases run out.
+    pub(super) async fn give_back(&self, ids: &[EntryId]) {
+        let Ok(session) = self.link.session(Duration::from_millis(500)).await else { return };
+        match lease::give_back(&session, &self.names.group, self.lease, ids).await {
+            Ok(count) => self.metrics.handed_back(count),
+            Err(error) => {
+                tracing::warn!(%error, entries = ids.len(), "not given back; others take over after the lease");
+            }
+        }
+    }
+
+    /// Whether the agent of a waiting stream took the last request it got from us.
+    pub(super) fn reachable(&self, waiting: &str) -> bool {
+        let prefix = format!("{}:", self.names.waiting_set());
+        let target = waiting.strip_prefix(&prefix).map(|agent| agent.replacen(':', "/", 1));
+        target.is_some_and(|target| self.agents.find(&target).is_ok_and(|contact| contact.is_reachable()))
+    }
+
+    /// Everything that is held.
+    pub fn all_held(&self) -> Vec<Arc<Held>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Dispatches that have not ended.
+    pub fn dispatching(&self) -> u64 {
+        self.dispatching.load(Ordering::Acquire)
+    }
+
+    /// What is held was renewed on this session; only then others may be claimed or new ones read.
+    pub(super) fn renewed_on(&self, session: &Session) {
+        self.renewed.send_replace(session.id());
+    }
+
+    /// A session on which everything held has been renewed; `None` when nothing more is to be read.
+    pub(super) async fn ready(&self, heartbeat: &daemon::Heartbeat) -> Option<Session> {
+        let mut renewed = self.renewed.subscribe();
+        loop {
+            heartbeat.tick();
+            if self.stops.soft.is_cancelled() {
+                return None;
+            }
+            if let Some(session) = self.link.current()
+                && *renewed.borrow_and_update() == session.id()
+            {
+                return Some(session);
+            }
+            tokio::select! {
+                () = self.stops.soft.cancelled() => return None,
+                _ = renewed.changed() => {}
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EntryId, Arc<Held>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Holds an entry; when it goes, by whatever way, the entry is held no more.
+pub struct Guard {
+    crew: Arc<Crew>,
+    pub(super) held: Arc<Held>,
+    began: Instant,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let id = self.held.entry.id;
+        let mut all = self.crew.lock();
+        if all.get(&id).is_some_and(|held| Arc::ptr_eq(held, &self.held)) {
+            all.remove(&id);
+        }
+        drop(all);
+        self.crew.dispatching.fetch_sub(1, Ordering::AcqRel);
+        self.crew.metrics.ended(self.began.elapsed());
+    }
+}
+
+/// A trace of its own, linked to the producer's.
+fn span_of(entry: &Entry) -> tracing::Span {
+    let text = |name| entry.get(name).and_then(|value| std::str::from_utf8(value).ok());
+    let span =
+        tracing::info_span!("dispatch", entry = %entry.id, workflow_id = text("workflow_id").unwrap_or_default());
+    if let Some(context) = text("traceparent").and_then(|parent| TraceContext::parse(parent, text("tracestate"))) {
+        context.link_span(&span);
+    }
+    span
+}

@@ -1,0 +1,89 @@
+//! Renews every lease, and writes back what Redis has forgotten of the runs behind them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use daemon::Heartbeat;
+use redis_stream::connection::Session;
+use redis_stream::error::{Class, Error};
+use redis_stream::lease;
+
+use super::crew::Crew;
+use crate::dispatch::held::Held;
+use crate::dispatch::record;
+
+/// Oldest tick of a loop that works.
+pub const TICKS_WITHIN: Duration = Duration::from_secs(30);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
+/// Entries of one call at most.
+const BATCH: usize = 100;
+
+/// Runs as long as anything is held. A new session is renewed on at once, before anybody reads or
+/// claims on it.
+pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
+    let every = (crew.lease / 3).min(LONGEST_INTERVAL);
+    let mut sessions = crew.link.sessions();
+    loop {
+        heartbeat.tick();
+        if let Some(session) = crew.link.current() {
+            match renew(&crew, &session).await {
+                Ok(()) => crew.renewed_on(&session),
+                Err(error) => {
+                    crew.metrics.redis_error(error.class());
+                    tracing::warn!(%error, "leases are not renewed");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            changed = sessions.changed() => if changed.is_err() { return },
+            () = crew.life.finished().cancelled() => return,
+        }
+    }
+}
+
+async fn renew(crew: &Crew, session: &Session) -> Result<(), Error> {
+    for batch in crew.all_held().chunks(BATCH) {
+        let since = Instant::now();
+        let ids: Vec<_> = batch.iter().map(|held| held.entry.id).collect();
+        let lost = match lease::renew(session, &crew.names.group, &ids).await {
+            Ok(lost) => lost,
+            // Without a group nobody holds anything.
+            Err(error) if error.class() == Class::NoGroup => ids,
+            Err(error) => return Err(error),
+        };
+        for held in batch {
+            if lost.contains(&held.entry.id) {
+                held.lose();
+            } else {
+                held.renewed(since, crew.lease);
+            }
+        }
+        write_back(crew, session, batch).await;
+    }
+    Ok(())
+}
+
+/// Out of memory, Redis takes renewals and no write-backs: those are tried again with the next.
+async fn write_back(crew: &Crew, session: &Session, batch: &[Arc<Held>]) {
+    let images: Vec<_> = batch.iter().filter_map(|held| held.image()).collect();
+    let calls: Vec<_> = images.iter().map(|(subject, run)| record::hold(&crew.names, subject, run)).collect();
+    if calls.is_empty() {
+        return;
+    }
+    match session.invoke_all(&calls).await {
+        Ok(replies) => {
+            for reply in replies {
+                match reply {
+                    Ok(reply) if record::words(&reply).first().is_some_and(|word| word == "restored") => {
+                        tracing::warn!("a record that Redis had forgotten was written back");
+                    }
+                    Ok(_) => {}
+                    Err(error) => crew.metrics.redis_error(error.class()),
+                }
+            }
+        }
+        Err(error) => crew.metrics.redis_error(error.class()),
+    }
+}

@@ -1,0 +1,20 @@
+//! KEDA external scaler for the consumer group of a Redis stream behind Sentinel.
+//!
+//! [`trigger`] reads a trigger's metadata, [`pool`] and [`sampler`] keep readings of what triggers ask for,
+//! [`reading`] judges them, [`service`] and [`push`] answer from them, [`server`] carries the answers.
+
+pub mod feed;
+#[cfg(test)]
+mod fixture;
+pub mod metrics;
+pub mod pool;
+pub mod push;
+pub mod reading;
+mod run;
+pub mod sampler;
+pub mod server;
+pub mod service;
+pub mod settings;
+pub mod trigger;
+
+pub use run::run;

@@ -1,0 +1,7 @@
+//! `stream-scaler`
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stream_scaler::run()
+}

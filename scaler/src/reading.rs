@@ -1,0 +1,141 @@
+//! What is known about a source at a moment, and when it may be believed. Pure: the time is an argument.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::trigger::{Metric, Trigger};
+
+/// A reading older than this is no answer.
+pub const FRESH_FOR: Duration = Duration::from_millis(1500);
+
+/// The numbers of one reading, in entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Entries of the stream.
+    pub length: u64,
+    /// Delivered, not acknowledged.
+    pub pending: u64,
+    /// Not yet delivered.
+    pub lag: u64,
+    /// Pending and lag, and at least one while entries wait elsewhere for an agent that cannot be reached.
+    pub backlog: u64,
+}
+
+impl Counts {
+    /// The number that a metric reports.
+    pub fn of(&self, metric: Metric) -> u64 {
+        match metric {
+            Metric::Backlog => self.backlog,
+            Metric::Pending => self.pending,
+            Metric::Lag => self.lag,
+            Metric::Length => self.length,
+        }
+    }
+
+    /// Whether there is work for a trigger: strictly more entries than its activation. Judged on the backlog for
+    /// every metric but the length, so that unread entries wake workers even where only pending ones are counted,
+    /// and running work is not scaled away where only unread ones are.
+    pub fn active(&self, trigger: &Trigger) -> bool {
+        let judged = match trigger.metric {
+            Metric::Length => self.length,
+            Metric::Backlog | Metric::Pending | Metric::Lag => self.backlog,
+        };
+        as_float(judged) > trigger.activation
+    }
+}
+
+/// A count as the autoscaler takes it.
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 entries, which no stream reaches")]
+pub fn as_float(count: u64) -> f64 {
+    count as f64
+}
+
+/// Why there are no numbers. The text says what an operator can do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// Redis cannot be asked at the moment.
+    #[error("the backlog is not known: {0}")]
+    Unavailable(String),
+    /// Redis refuses until somebody changes a setting.
+    #[error("Redis cannot be read as configured: {0}")]
+    Configuration(String),
+    /// More sources than the scaler watches.
+    #[error("{0}")]
+    TooMany(String),
+}
+
+/// The connection that a reading was taken from. Once it is gone its server may have been demoted, and the number
+/// with it.
+pub trait Origin: Send + Sync {
+    /// Whether the connection is still in use.
+    fn is_open(&self) -> bool;
+}
+
+/// Numbers, with their time and origin.
+#[derive(Clone)]
+pub struct Reading {
+    /// When the reading was begun.
+    pub at: Instant,
+    /// Where it came from.
+    pub origin: Arc<dyn Origin>,
+    /// The numbers.
+    pub counts: Counts,
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading").field("at", &self.at).field("counts", &self.counts).finish_non_exhaustive()
+    }
+}
+
+/// Everything that is known about a source.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    last_good: Option<Reading>,
+    /// Of the last attempt, if it failed.
+    trouble: Option<Trouble>,
+}
+
+/// What may be answered from a [`State`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// These numbers.
+    Known(Counts),
+    /// This error.
+    Failed(Trouble),
+    /// Nothing yet: the first attempt, or the first after a lost connection, is still under way.
+    Unknown,
+}
+
+impl State {
+    /// Takes the outcome of an attempt.
+    pub fn record(&mut self, outcome: Result<Reading, Trouble>) {
+        match outcome {
+            Ok(reading) => *self = Self { last_good: Some(reading), trouble: None },
+            Err(trouble) => self.trouble = Some(trouble),
+        }
+    }
+
+    /// Why the last attempt failed, if it did.
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+
+    /// What to answer at `now`. A fresh reading outlives a passing failure, never a refusal and never its connection.
+    pub fn verdict(&self, now: Instant) -> Verdict {
+        if let Some(trouble @ Trouble::Configuration(_)) = &self.trouble {
+            return Verdict::Failed(trouble.clone());
+        }
+        let usable =
+            |reading: &&Reading| now.saturating_duration_since(reading.at) <= FRESH_FOR && reading.origin.is_open();
+        match (self.last_good.as_ref().filter(usable), &self.trouble) {
+            (Some(reading), _) => Verdict::Known(reading.counts),
+            (None, Some(trouble)) => Verdict::Failed(trouble.clone()),
+            (None, None) => Verdict::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! From settings to a running scaler and back: assembly, and the exit code.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use daemon::{Lifecycle, Readiness, Telemetry, Verdict, admin_router, bind, exit, serve_http};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::metrics::Metrics;
+use crate::pool::Pool;
+use crate::server;
+use crate::service::Service;
+use crate::settings::{Args, Settings};
+
+/// Why the scaler did not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("{0}")]
+    Telemetry(#[from] daemon::TelemetryError),
+    #[error("{0}")]
+    Bind(#[from] daemon::BindError),
+}
+
+/// Runs the program with the arguments and environment of the process.
+pub fn run() -> ExitCode {
+    daemon::install_crypto_provider();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are answers, not mistakes. Nothing is left to do where nobody can read them.
+            error.print().ok();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
+        }
+    };
+    let settings = match Settings::new(args) {
+        Ok(settings) => settings,
+        Err(mistakes) => return complain(&format!("settings that cannot be used:\n{mistakes}"), exit::USAGE),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("no threads can be started: {error}"), exit::FAILED),
+    };
+    match runtime.block_on(live(settings)) {
+        Ok(Verdict::Clean) => ExitCode::SUCCESS,
+        Ok(Verdict::Failed) => ExitCode::from(exit::FAILED),
+        Err(error) => complain(&error.to_string(), exit::FAILED),
+    }
+}
+
+fn complain(text: &str, code: u8) -> ExitCode {
+    writeln!(std::io::stderr(), "stream-scaler: {text}").ok();
+    ExitCode::from(code)
+}
+
+async fn live(settings: Settings) -> Result<Verdict, StartError> {
+    let telemetry = daemon::init(settings.telemetry.clone())?;
+    let scaler = bind(settings.scaler_addr, "SCALER_ADDR").await?;
+    let admin = bind(settings.admin_addr, "ADMIN_ADDR").await?;
+    let life = Lifecycle::new(settings.grace);
+    start(&life, settings, &telemetry, scaler, admin);
+    let verdict = life.run_until_stopped().await;
+    telemetry.shutdown().await;
+    Ok(verdict)
+}
+
+/// Starts all tasks. Samplers outlive the last call and end with the server.
+fn start(life: &Lifecycle, settings: Settings, telemetry: &Telemetry, scaler: TcpListener, admin: TcpListener) {
+    let readiness = Readiness::new();
+    let metrics = Metrics::new(&telemetry.meter());
+    let (samplers, end_of_samplers) = (TaskTracker::new(), CancellationToken::new());
+    let pool =
+        Pool::new(settings.endpoint, metrics.clone(), readiness.clone(), samplers.clone(), end_of_samplers.clone());
+    let service = Service::new(settings.own, pool, metrics, life.soft().clone());
+
+    let admin_stop = life.soft().clone();
+    let router = admin_router(readiness, telemetry.metrics());
+    life.spawn_fallible("admin", serve_http(admin, router, admin_stop));
+
+    let serving = life.clone();
+    life.spawn_fallible("grpc", async move {
+        let ended = server::serve(scaler, service, &serving).await;
+        end_of_samplers.cancel();
+        samplers.close();
+        samplers.wait().await;
+        ended
+    });
+}

@@ -1,0 +1,107 @@
+//! One loop per source: takes a reading every [`TICK`], whoever asks and however often.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::Heartbeat;
+use redis_stream::backlog::{self, Backlog};
+use redis_stream::connection::{Link, Session};
+use redis_stream::error::{Class, Error};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::reading::{Counts, Origin, Reading, State, Trouble};
+use crate::trigger::Source;
+
+/// From the start of one reading to the start of the next.
+pub const TICK: Duration = Duration::from_millis(400);
+
+/// Longest wait for a connection to a master, and longest reading; with [`TICK`] a slow Redis still gives readings
+/// that are fresh enough.
+const DEADLINE: Duration = Duration::from_millis(900);
+
+/// What a sampler needs.
+pub(crate) struct Sampler {
+    pub(crate) source: Source,
+    pub(crate) link: Link,
+    pub(crate) states: watch::Sender<State>,
+    pub(crate) metrics: Metrics,
+    pub(crate) heartbeat: Heartbeat,
+}
+
+impl Sampler {
+    /// Takes readings until `stop`, or until `unused` answers true to the number of views.
+    pub(crate) async fn run(self, stop: CancellationToken, unused: impl Fn(&watch::Sender<State>) -> bool) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            self.heartbeat.tick();
+            if unused(&self.states) {
+                return;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                outcome = self.sample() => self.publish(outcome),
+            }
+        }
+    }
+
+    async fn sample(&self) -> Result<Reading, Error> {
+        let session = self.link.session(DEADLINE).await?;
+        let at = Instant::now().into_std();
+        let reading = backlog::read(&session, &self.source.stream, &self.source.group);
+        let backlog = timeout(DEADLINE, reading)
+            .await
+            .map_err(|_| Error::unanswered(format!("no reading within {} ms", DEADLINE.as_millis())))??;
+        Ok(Reading { at, origin: Arc::new(session), counts: Counts::from(&backlog) })
+    }
+
+    fn publish(&self, outcome: Result<Reading, Error>) {
+        self.metrics.sample();
+        let outcome = outcome.map_err(|error| {
+            self.metrics.sample_error(error.class());
+            Trouble::from(error)
+        });
+        self.log_change(outcome.as_ref().err());
+        self.states.send_modify(|state| state.record(outcome));
+    }
+
+    /// Says once that readings fail, and once that they work again.
+    fn log_change(&self, trouble: Option<&Trouble>) {
+        let before = self.states.borrow().trouble().cloned();
+        let Source { db, stream, group, .. } = &self.source;
+        match (before, trouble) {
+            (None, Some(trouble)) => tracing::warn!(db, stream, group, %trouble, "no reading"),
+            (Some(_), None) => tracing::info!(db, stream, group, "reading again"),
+            _ => {}
+        }
+    }
+}
+
+impl From<&Backlog> for Counts {
+    fn from(backlog: &Backlog) -> Self {
+        Self { length: backlog.length, pending: backlog.pending, lag: backlog.lag.value, backlog: backlog.total() }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        match error.class() {
+            Class::Configuration => Self::Configuration(text),
+            Class::Retry | Class::Reconnect | Class::NoGroup | Class::Fatal => Self::Unavailable(text),
+        }
+    }
+}
+
+impl Origin for Session {
+    fn is_open(&self) -> bool {
+        Session::is_open(self)
+    }
+}

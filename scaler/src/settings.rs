@@ -1,0 +1,160 @@
+//! Flags and environment variables, read once and whole: every mistake is reported at once.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use daemon::settings::parse;
+use daemon::{LogFormat, Mistakes, TelemetrySettings, log_format_default};
+use redis_stream::args::RedisArgs;
+use redis_stream::endpoint::{Endpoint, HostPort, Password};
+
+use crate::trigger::Own;
+
+/// KEDA external scaler for the consumer group of a Redis stream behind Sentinel.
+///
+/// Every flag has an environment variable. A secret can also be given as `NAME_FILE`, a file that is read again when it
+/// is needed. Mistakes in the settings are all reported at once, with exit code 64.
+#[derive(Debug, Parser)]
+#[command(name = "stream-scaler", version)]
+pub struct Args {
+    /// Where KEDA's calls are taken [default: 0.0.0.0:6000]
+    #[arg(long, env = "SCALER_ADDR", hide_env_values = true, value_name = "ADDR:PORT")]
+    scaler_addr: Option<String>,
+    /// Where /livez, /readyz and /metrics are [default: 0.0.0.0:9090]
+    #[arg(long, env = "ADMIN_ADDR", hide_env_values = true, value_name = "ADDR:PORT")]
+    admin_addr: Option<String>,
+    /// The stream of triggers that name none [default: incident:events]
+    #[arg(long, env = "STREAM_NAME", hide_env_values = true, value_name = "KEY")]
+    stream_name: Option<String>,
+    /// The consumer group of triggers that name none [default: dispatch-group]
+    #[arg(long, env = "CONSUMER_GROUP", hide_env_values = true, value_name = "NAME")]
+    consumer_group: Option<String>,
+    /// Other Sentinels that triggers may name, exactly as written there
+    #[arg(long, env = "SCALER_ALLOWED_SENTINELS", hide_env_values = true, value_name = "HOST:PORT,...")]
+    scaler_allowed_sentinels: Option<String>,
+    /// From the request to stop until everything is cut off [default: 25s]
+    #[arg(long, env = "SHUTDOWN_GRACE", hide_env_values = true, value_name = "TIME")]
+    shutdown_grace: Option<String>,
+    /// json or text [default: text on a terminal, else json]
+    #[arg(long, env = "LOG_FORMAT", hide_env_values = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// What is logged: a level, or target=level,... [default: info]
+    #[arg(long, env = "RUST_LOG", hide_env_values = true, value_name = "FILTER")]
+    rust_log: Option<String>,
+    /// Where spans are sent (OTLP over gRPC); none are without it
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    otel_exporter_otlp_endpoint: Option<String>,
+    /// Name in metrics and spans [default: stream-scaler]
+    #[arg(long, env = "OTEL_SERVICE_NAME", hide_env_values = true, value_name = "NAME")]
+    otel_service_name: Option<String>,
+    #[command(flatten)]
+    redis: RedisArgs,
+}
+
+/// Settings that are in order.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where KEDA's calls are taken.
+    pub scaler_addr: SocketAddr,
+    /// Where probes and metrics are.
+    pub admin_addr: SocketAddr,
+    /// The scaler's own Redis.
+    pub endpoint: Endpoint,
+    /// Defaults and limits of triggers.
+    pub own: Own,
+    /// From the soft to the hard stop.
+    pub grace: Duration,
+    /// Logs, metrics, spans.
+    pub telemetry: TelemetrySettings,
+}
+
+impl Settings {
+    /// Reads the arguments; all mistakes come back at once.
+    pub fn new(args: Args) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::new();
+        let scaler_addr = mistakes.take(
+            "SCALER_ADDR",
+            args.scaler_addr.as_deref(),
+            SocketAddr::from(([0, 0, 0, 0], 6000)),
+            parse::socket_addr,
+        );
+        let admin_addr = mistakes.take(
+            "ADMIN_ADDR",
+            args.admin_addr.as_deref(),
+            SocketAddr::from(([0, 0, 0, 0], 9090)),
+            parse::socket_addr,
+        );
+        let grace = mistakes.take(
+            "SHUTDOWN_GRACE",
+            args.shutdown_grace.as_deref(),
+            Duration::from_secs(25),
+            parse::positive_duration,
+        );
+        let stream = text(&mut mistakes, "STREAM_NAME", args.stream_name.as_deref(), "incident:events");
+        let group = text(&mut mistakes, "CONSUMER_GROUP", args.consumer_group.as_deref(), "dispatch-group");
+        let allowed = mistakes.take(
+            "SCALER_ALLOWED_SENTINELS",
+            args.scaler_allowed_sentinels.as_deref(),
+            BTreeSet::new(),
+            addresses,
+        );
+        let telemetry = TelemetrySettings {
+            service_name: text(&mut mistakes, "OTEL_SERVICE_NAME", args.otel_service_name.as_deref(), "stream-scaler"),
+            log_format: mistakes.take(
+                "LOG_FORMAT",
+                args.log_format.as_deref(),
+                log_format_default(),
+                str::parse::<LogFormat>,
+            ),
+            filter: text(&mut mistakes, "RUST_LOG", args.rust_log.as_deref(), "info"),
+            otlp_endpoint: mistakes.take_optional(
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                args.otel_exporter_otlp_endpoint.as_deref(),
+                parse::text,
+            ),
+        };
+        let endpoint = endpoint(args.redis, &mut mistakes);
+        match endpoint {
+            Some(endpoint) if mistakes.is_empty() => {
+                let (locator, db) = (endpoint.locator.clone(), endpoint.db);
+                let own = Own { stream, group, locator, db, allowed };
+                Ok(Self { scaler_addr, admin_addr, endpoint, own, grace, telemetry })
+            }
+            _ => Err(mistakes),
+        }
+    }
+}
+
+/// The scaler's own Redis; `None` when something is wrong, which has been noted.
+fn endpoint(args: RedisArgs, mistakes: &mut Mistakes) -> Option<Endpoint> {
+    let addresses = [&args.redis_url, &args.redis_url_file, &args.redis_sentinels, &args.redis_sentinel_host];
+    if addresses.into_iter().flatten().all(|address| address.trim().is_empty()) {
+        mistakes.add("REDIS_SENTINEL_HOST", "no Redis is given: set this, REDIS_SENTINELS or REDIS_URL");
+    }
+    let settings = args.settings(|name, value, file| {
+        let secret = mistakes.take_secret(name, value.as_deref(), file.as_deref())?;
+        Some(Password::new(move || secret.read()))
+    });
+    match settings.parse() {
+        Ok(endpoint) => endpoint,
+        Err(problems) => {
+            for problem in problems {
+                mistakes.add(problem.setting, problem.problem);
+            }
+            None
+        }
+    }
+}
+
+fn text(mistakes: &mut Mistakes, name: &str, raw: Option<&str>, default: &str) -> String {
+    mistakes.take(name, raw, default.to_owned(), parse::text)
+}
+
+fn addresses(raw: &str) -> Result<BTreeSet<HostPort>, String> {
+    raw.split(',').map(str::parse).collect()
+}
+
+#[cfg(test)]
+mod tests;

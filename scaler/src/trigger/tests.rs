@@ -1,0 +1,230 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn own() -> Own {
+    Own {
+        stream: "incident:events".to_owned(),
+        group: "dispatch-group".to_owned(),
+        locator: Locator::Sentinel { sentinels: vec![at("s1:26379"), at("s2:26379")], master: "mymaster".to_owned() },
+        db: 4,
+        allowed: BTreeSet::from([at("other:26379")]),
+    }
+}
+
+fn at(address: &str) -> HostPort {
+    address.parse().unwrap()
+}
+
+fn parse(metadata: &[(&str, &str)]) -> Result<Trigger, BadMetadata> {
+    parse_with(metadata, &own())
+}
+
+fn parse_with(metadata: &[(&str, &str)], own: &Own) -> Result<Trigger, BadMetadata> {
+    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Trigger::parse(&metadata, own)
+}
+
+fn good(metadata: &[(&str, &str)]) -> Trigger {
+    parse(metadata).unwrap()
+}
+
+fn bad_keys(metadata: &[(&str, &str)]) -> Vec<String> {
+    parse(metadata).unwrap_err().problems.into_iter().map(|problem| problem.key).collect()
+}
+
+#[test]
+fn no_metadata_means_the_scalers_own_settings() {
+    let trigger = good(&[]);
+    let source = Source { redis: Redis::Own, db: 4, stream: "incident:events".into(), group: "dispatch-group".into() };
+    assert_eq!(trigger, Trigger { source, metric: Metric::Backlog, target: 10.0, activation: 0.0 });
+    assert_eq!(trigger.metric_name(), "incident-events-dispatch-group-backlog");
+}
+
+#[test]
+fn everything_given() {
+    let trigger = good(&[
+        ("stream", "a/b.c:d%(e)"),
+        ("consumerGroup", "g"),
+        ("databaseIndex", "0"),
+        ("metric", "Lag"),
+        ("target", "2.5"),
+        ("activationTarget", "3"),
+    ]);
+    assert_eq!((trigger.source.db, trigger.metric, trigger.target, trigger.activation), (0, Metric::Lag, 2.5, 3.0));
+    assert_eq!(trigger.metric_name(), "a-b-c-d--e--g-lag");
+}
+
+#[test]
+fn kedas_keys_select_their_meaning() {
+    type Case<'a> = (&'a [(&'a str, &'a str)], Metric, f64);
+    let cases: &[Case<'_>] = &[
+        (&[("pendingEntriesCount", "5")], Metric::Pending, 5.0),
+        (&[("lagCount", "12")], Metric::Lag, 12.0),
+        (&[("streamLength", "7")], Metric::Length, 7.0),
+        (&[("streamLength", "7"), ("consumerGroup", "g")], Metric::Length, 7.0),
+        (&[("streamLength", "7"), ("lagCount", "12"), ("pendingEntriesCount", "5")], Metric::Length, 7.0),
+        (&[("lagCount", "12"), ("pendingEntriesCount", "5")], Metric::Lag, 12.0),
+        (&[("consumerGroup", "g"), ("streamLength", "7"), ("pendingEntriesCount", "5")], Metric::Pending, 5.0),
+        (&[("consumerGroup", "g"), ("streamLength", "7"), ("lagCount", "12")], Metric::Lag, 12.0),
+        (&[("consumerGroup", "g"), ("lagCount", "0"), ("pendingEntriesCount", "5")], Metric::Pending, 5.0),
+        (&[("lagCount", "0")], Metric::Backlog, 10.0),
+        (&[("metric", "backlog"), ("lagCount", "12")], Metric::Backlog, 12.0),
+        (&[("metric", "pending"), ("lagCount", "12"), ("pendingEntriesCount", "5")], Metric::Pending, 5.0),
+        (&[("lagCount", "12"), ("target", "3")], Metric::Lag, 3.0),
+        (&[("lagCountFromEnv", "12")], Metric::Lag, 12.0),
+    ];
+    for (metadata, metric, target) in cases {
+        let trigger = good(metadata);
+        assert_eq!((trigger.metric, trigger.target), (*metric, *target), "{metadata:?}");
+    }
+}
+
+#[test]
+fn activation_has_kedas_name_too() {
+    assert!((good(&[("activationLagCount", "4")]).activation - 4.0).abs() < f64::EPSILON);
+    let both = good(&[("activationLagCount", "4"), ("activationTarget", "6")]);
+    assert!((both.activation - 6.0).abs() < f64::EPSILON);
+}
+
+#[test]
+fn jobs_that_subtract_nothing_count_lag_only() {
+    for strategy in ["accurate", "eager"] {
+        let trigger = good(&[("jobScalingStrategy", strategy), ("pendingEntriesCount", "5")]);
+        assert_eq!((trigger.metric, trigger.target), (Metric::Lag, 5.0));
+        assert_eq!(bad_keys(&[("jobScalingStrategy", strategy), ("metric", "length")]), ["metric"]);
+    }
+    assert_eq!(good(&[("jobScalingStrategy", "default")]).metric, Metric::Backlog);
+}
+
+#[test]
+fn every_mistake_is_named_and_no_value_repeated() {
+    let metadata = [
+        ("databaseIndex", "four"),
+        ("metric", "age"),
+        ("target", "0"),
+        ("activationTarget", "-1"),
+        ("lagCount", "NaN"),
+        ("pendingEntriesCount", "inf"),
+        ("streamLengthFromEnv", "s3cret"),
+        ("jobScalingStrategy", "fast"),
+        ("addresses", "s1"),
+    ];
+    let error = parse(&metadata).unwrap_err();
+    let mut expected: Vec<_> = metadata.iter().map(|(key, _)| (*key).to_owned()).collect();
+    expected.sort();
+    let named: Vec<_> = error.problems.iter().map(|problem| problem.key.clone()).collect();
+    assert_eq!(named, expected);
+    let text = error.to_string();
+    assert!(text.contains("metric: expected one of: backlog, pending, lag, length"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn what_keda_adds_and_blanks_do_no_harm() {
+    let metadata = [
+        ("scalerAddress", "x:6000"),
+        ("enableTLS", "true"),
+        ("unsafeSsl", "false"),
+        ("passwordFromEnv", "p"),
+        ("stream", " "),
+        ("target", ""),
+    ];
+    assert_eq!(good(&metadata), good(&[]));
+}
+
+#[test]
+fn the_own_redis_in_other_words() {
+    for metadata in [
+        &[("addresses", "s2:26379, s1:26379")][..],
+        &[("addressesFromEnv", "s1:26379")],
+        &[("address", "s1:26379"), ("sentinelMaster", "mymaster")],
+        &[("hosts", "s1, s2"), ("ports", "26379,26379")],
+        &[("host", "s1"), ("port", "26379")],
+        &[("sentinelMaster", "mymaster")],
+    ] {
+        assert_eq!(good(metadata).source.redis, Redis::Own, "{metadata:?}");
+    }
+}
+
+#[test]
+fn another_redis_must_be_allowed() {
+    let other = |sentinels: &[&str], master: &str| Redis::Other {
+        sentinels: sentinels.iter().map(|address| at(address)).collect(),
+        master: master.to_owned(),
+    };
+    assert_eq!(good(&[("sentinelMaster", "second")]).source.redis, other(&["s1:26379", "s2:26379"], "second"));
+    assert_eq!(good(&[("addresses", "other:26379,other:26379")]).source.redis, other(&["other:26379"], "mymaster"));
+    let error = parse(&[("addresses", "s1:26379,stranger:1")]).unwrap_err().to_string();
+    assert!(error.contains("addresses") && error.contains("stranger:1") && error.contains("SCALER_ALLOWED_SENTINELS"));
+    assert!(!error.contains("s1:26379"), "{error}");
+}
+
+#[test]
+fn hosts_and_ports_belong_together() {
+    assert_eq!(bad_keys(&[("hosts", "s1,s2"), ("ports", "1")]), ["ports"]);
+    assert_eq!(bad_keys(&[("hosts", "s1")]), ["hosts"]);
+    assert_eq!(bad_keys(&[("ports", "1")]), ["ports"]);
+    assert_eq!(bad_keys(&[("host", "s1"), ("port", "x")]), ["host"]);
+}
+
+#[test]
+fn without_sentinel_a_masters_name_is_passed_over() {
+    let direct = Own { locator: Locator::Direct(at("localhost:6379")), ..own() };
+    let trigger = parse_with(&[("sentinelMaster", "mymaster")], &direct).unwrap();
+    assert_eq!(trigger.source.redis, Redis::Own);
+    assert!(parse_with(&[("addresses", "s1:26379")], &direct).is_err());
+}
+
+const KEYS: [&str; 20] = [
+    "stream",
+    "consumerGroup",
+    "databaseIndex",
+    "sentinelMaster",
+    "addresses",
+    "address",
+    "hosts",
+    "ports",
+    "host",
+    "port",
+    "pendingEntriesCount",
+    "lagCount",
+    "streamLength",
+    "activationLagCount",
+    "activationTarget",
+    "target",
+    "metric",
+    "jobScalingStrategy",
+    "lagCountFromEnv",
+    "something",
+];
+
+fn metadata() -> impl Strategy<Value = HashMap<String, String>> {
+    let value = prop_oneof![
+        any::<String>(),
+        "-?[0-9]{1,20}(\\.[0-9]{1,4})?",
+        "(backlog|pending|lag|length|accurate|eager)",
+        "(s1|other|\\[::1\\]):[0-9]{1,6}(,s2:26379)?",
+    ];
+    proptest::collection::hash_map(proptest::sample::select(&KEYS[..]).prop_map(str::to_owned), value, 0..8)
+}
+
+proptest! {
+    #[test]
+    fn any_metadata_gives_a_usable_trigger_or_named_mistakes(metadata in metadata()) {
+        match Trigger::parse(&metadata, &own()) {
+            Ok(trigger) => {
+                prop_assert!(trigger.target >= 0.001 && trigger.target <= 1e12);
+                prop_assert!(trigger.activation >= 0.0 && trigger.activation.is_finite());
+                prop_assert!(!trigger.metric_name().contains(['/', '.', ':', '%', '(', ')']));
+                prop_assert_eq!(Trigger::parse(&metadata, &own()), Ok(trigger));
+            }
+            Err(error) => {
+                prop_assert!(!error.problems.is_empty());
+                for problem in &error.problems {
+                    prop_assert!(metadata.contains_key(&problem.key), "{}", problem.key);
+                }
+            }
+        }
+    }
+}

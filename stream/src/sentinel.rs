@@ -1,0 +1,163 @@
+//! Who is master, and following it.
+//!
+//! Each Sentinel has one task with one connection: subscribed to `+switch-master`, and asked again
+//! at every message, at every poke and twice a second. The newest word of all of them gives the
+//! [`Verdict`]. Sentinels that the others name are followed too. Rules:
+//! <https://redis.io/docs/latest/develop/reference/sentinel-clients/>; here all Sentinels are asked
+//! at once instead of one after the other, so that a hung one costs nothing.
+
+mod verdict;
+mod watcher;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use verdict::{Report, Verdict, elect};
+
+use crate::endpoint::{Credentials, HostPort, Tls};
+
+/// No more Sentinels than this are followed, whatever they say of each other.
+const MOST_SENTINELS: usize = 16;
+
+/// How Sentinels are reached and what is asked of them.
+#[derive(Debug, Clone)]
+pub struct SentinelOptions {
+    /// The configured addresses.
+    pub sentinels: Vec<HostPort>,
+    /// The master's name.
+    pub master: String,
+    /// Who we are to them.
+    pub credentials: Credentials,
+    /// TLS to them.
+    pub tls: Option<Tls>,
+}
+
+/// Follows the master of one name. Clones share the same watch.
+#[derive(Clone)]
+pub struct Follower(Arc<Shared>);
+
+pub(crate) struct Shared {
+    options: SentinelOptions,
+    table: Mutex<BTreeMap<HostPort, Standing>>,
+    verdict: watch::Sender<Option<Verdict>>,
+    poke: Notify,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What is known of one Sentinel.
+#[derive(Debug, Clone)]
+enum Standing {
+    Answered(Report),
+    Silent(String),
+}
+
+impl Follower {
+    /// Starts one watcher for each configured Sentinel; they end with `stop`.
+    pub fn start(options: SentinelOptions, tracker: &TaskTracker, stop: CancellationToken) -> Self {
+        let configured = options.sentinels.clone();
+        let shared = Arc::new(Shared {
+            options,
+            table: Mutex::default(),
+            verdict: watch::Sender::new(None),
+            poke: Notify::new(),
+            tracker: tracker.clone(),
+            stop,
+        });
+        for address in configured {
+            shared.follow(address);
+        }
+        Self(shared)
+    }
+
+    /// The verdict now and its changes; `None` while no Sentinel names a master.
+    pub fn verdicts(&self) -> watch::Receiver<Option<Verdict>> {
+        self.0.verdict.subscribe()
+    }
+
+    /// Ask all Sentinels again at once.
+    pub fn poke(&self) {
+        self.0.poke.notify_waiters();
+    }
+
+    /// Why there is no verdict, for a person.
+    pub fn trouble(&self) -> String {
+        let table = self.0.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let unknown =
+            table.values().any(|standing| matches!(standing, Standing::Answered(report) if report.master.is_none()));
+        if unknown {
+            return format!(
+                "Sentinel does not know the master name {:?} (check REDIS_SENTINEL_MASTER_NAME)",
+                self.0.options.master
+            );
+        }
+        let silent: Vec<_> = table
+            .values()
+            .filter_map(|standing| match standing {
+                Standing::Silent(why) => Some(why.as_str()),
+                Standing::Answered(_) => None,
+            })
+            .collect();
+        format!("no Sentinel can be asked: {}", silent.join("; "))
+    }
+}
+
+impl Shared {
+    /// Follows a Sentinel unless it is followed already.
+    fn follow(self: &Arc<Self>, address: HostPort) {
+        {
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            if table.contains_key(&address) || table.len() >= MOST_SENTINELS {
+                return;
+            }
+            table.insert(address.clone(), Standing::Silent(format!("{address}: not asked yet")));
+        }
+        self.tracker.spawn(watcher::watch(Arc::clone(self), address));
+    }
+
+    fn answered(&self, address: &HostPort, report: Report) {
+        self.note(address, Standing::Answered(report));
+    }
+
+    fn silent(&self, address: &HostPort, why: String) {
+        self.note(address, Standing::Silent(why));
+    }
+
+    fn note(&self, address: &HostPort, standing: Standing) {
+        let verdict = {
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            table.insert(address.clone(), standing);
+            let reports = table.values().filter_map(|standing| match standing {
+                Standing::Answered(report) => Some(report),
+                Standing::Silent(_) => None,
+            });
+            elect(reports, table.len())
+        };
+        self.verdict.send_if_modified(|current| {
+            let changed = *current != verdict;
+            if changed {
+                announce(current.as_ref(), verdict.as_ref());
+                *current = verdict;
+            }
+            changed
+        });
+    }
+}
+
+fn announce(before: Option<&Verdict>, now: Option<&Verdict>) {
+    match (before, now) {
+        (Some(before), Some(now)) if before.master == now.master => {
+            if before.degraded != now.degraded {
+                tracing::warn!(degraded = now.degraded, answering = now.answering, "Sentinels changed");
+            }
+        }
+        (_, Some(now)) => {
+            tracing::info!(master = %now.master, epoch = now.epoch, agreeing = now.agreeing, "Sentinel names a master");
+        }
+        (_, None) => tracing::warn!("no Sentinel names a master"),
+    }
+}
