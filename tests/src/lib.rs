@@ -8,6 +8,7 @@ pub mod alerts;
 mod http;
 pub mod keda;
 mod launch;
+pub mod line;
 pub mod patience;
 mod places;
 pub mod ports;

@@ -1,0 +1,6 @@
+//! The support must be right before a test that uses it can prove anything.
+
+mod agents;
+mod basics;
+mod servers;
+mod trio;
