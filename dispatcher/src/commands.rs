@@ -2,6 +2,7 @@
 
 mod hook;
 mod process;
+mod replay;
 mod run;
 mod work;
 
@@ -30,6 +31,8 @@ enum Command {
     Work(Box<work::Args>),
     /// Hook and worker in one process
     Run(Box<run::Args>),
+    /// See what is stuck, waiting, parked or dead, and run it again
+    Replay(Box<replay::Args>),
     /// Print a completion script for your shell
     Completions {
         /// bash, elvish, fish, powershell or zsh
@@ -82,6 +85,7 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Hook(args) => hook::main(*args),
         Command::Work(args) => work::main(*args),
         Command::Run(args) => run::main(*args),
+        Command::Replay(args) => replay::main(*args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "stream-dispatcher", &mut std::io::stdout());
             Ok(exit::DONE)

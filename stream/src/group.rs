@@ -76,11 +76,37 @@ pub struct Pending {
     pub deliveries: i64,
 }
 
-/// Up to `count` pending entries from `start` on.
+/// Up to `count` pending entries of all consumers from `start` on.
 pub async fn pending(session: &Session, of: &Group, start: EntryId, count: usize) -> Result<Vec<Pending>, Error> {
     let mut cmd = Cmd::new();
     cmd.arg("XPENDING").arg(&of.stream).arg(&of.group).arg(start.to_string()).arg("+").arg(count);
-    let reply = session.run(&cmd).await.map_err(|error| error.while_doing("XPENDING"))?;
+    read_pending(session, &cmd).await
+}
+
+/// Up to `count` entries that are pending in our own name, from `start` on.
+pub async fn own_pending(session: &Session, of: &Group, start: EntryId, count: usize) -> Result<Vec<Pending>, Error> {
+    let mut cmd = Cmd::new();
+    cmd.arg("XPENDING").arg(&of.stream).arg(&of.group).arg(start.to_string()).arg("+").arg(count).arg(&of.consumer);
+    read_pending(session, &cmd).await
+}
+
+/// The entries of ids that are pending in our name, their idle time set to zero; those that are not
+/// pending any more are left out. (<https://redis.io/docs/latest/commands/xclaim/>)
+pub async fn claim_own(session: &Session, of: &Group, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut cmd = Cmd::new();
+    cmd.arg("XCLAIM").arg(&of.stream).arg(&of.group).arg(&of.consumer).arg(0);
+    for id in ids {
+        cmd.arg(id.to_string());
+    }
+    let reply = session.run(&cmd).await.map_err(|error| error.while_doing("XCLAIM"))?;
+    Ok(Entry::parse_list(&reply))
+}
+
+async fn read_pending(session: &Session, cmd: &Cmd) -> Result<Vec<Pending>, Error> {
+    let reply = session.run(cmd).await.map_err(|error| error.while_doing("XPENDING"))?;
     Ok(value::items(&reply).unwrap_or_default().iter().filter_map(parse_pending).collect())
 }
 

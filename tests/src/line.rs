@@ -166,7 +166,8 @@ impl Books {
     pub async fn is_drained(&mut self) -> Result<()> {
         let (unread, pending) = (self.unread().await?, self.pending().await?);
         if unread + pending > 0 {
-            bail!("{unread} unread and {pending} pending");
+            let rows = self.0.raw(&["XPENDING", STREAM, GROUP, "-", "+", "5"]).await?;
+            bail!("{unread} unread and {pending} pending: {rows:?}");
         }
         Ok(())
     }

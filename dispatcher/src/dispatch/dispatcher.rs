@@ -15,7 +15,7 @@ use super::find::Search;
 use super::held::Held;
 use super::names::Names;
 use super::outcome::{OnUncertain, Outcome, Reason, resend};
-use super::record::{self, Finish, Run, Subject, Taken};
+use super::record::{self, Finish, Run, Since, Subject, Taken};
 use super::routes::Routes;
 use super::send::Sending;
 use crate::incident::{Order, context_id};
@@ -161,16 +161,15 @@ impl Dispatcher {
                 work.order.foreign && work.held.deliveries <= 1 && self.is_blind(work.contact).await;
             let call = record::take(&self.names, &work.subject, &first_run(work.order, &agent), fresh_without_record);
             let reply = self.script(work.held, &call).await?;
-            let (run, begun_at) =
-                match record::taken(&reply, &agent).map_err(|error| self.give_up(work.held, &error))? {
-                    Taken::Lost => {
-                        self.metrics.lease_lost();
-                        return Err(Stop::Gone);
-                    }
-                    Taken::Newer | Taken::Duplicate => return Err(Stop::Gone),
-                    Taken::Fresh(run) => (run, None),
-                    Taken::Begun(run, at) => (run, Some(at)),
-                };
+            let (run, begun) = match record::taken(&reply, &agent).map_err(|error| self.give_up(work.held, &error))? {
+                Taken::Lost => {
+                    self.metrics.lease_lost();
+                    return Err(Stop::Gone);
+                }
+                Taken::Newer | Taken::Duplicate => return Err(Stop::Gone),
+                Taken::Fresh(run) => (run, None),
+                Taken::Begun(run, since) => (run, Some(since)),
+            };
             if run.task_id.is_some() {
                 work.held.remember(&work.subject, &run);
                 return self.follow(work, run).await;
@@ -179,9 +178,9 @@ impl Dispatcher {
                 let error = format!("delivered {} times without an attempt", work.held.deliveries);
                 return Ok(Self::finish(work.held, work.subject, run, Outcome::new(Reason::Poison, error)));
             }
-            let step = match begun_at {
+            let step = match begun {
                 None => self.send(&mut work, run, true, false).await?,
-                Some(at) => self.resume(&mut work, run, at).await?,
+                Some(since) => self.resume(&mut work, run, since).await?,
             };
             match step {
                 Sending::Running(run) => return self.follow(work, run).await,
@@ -192,14 +191,14 @@ impl Dispatcher {
     }
 
     /// Goes on with an incident that somebody may have sent.
-    async fn resume(&self, work: &mut Work<'_>, run: Run, begun_at: i64) -> Result<Sending, Stop> {
-        match self.search(work, &run).await? {
+    async fn resume(&self, work: &mut Work<'_>, run: Run, since: Since) -> Result<Sending, Stop> {
+        match self.search(work, &run, since).await? {
             Search::Found(run, None) => Ok(Sending::Running(run)),
             Search::Found(run, Some(outcome)) => Ok(Sending::Ended(run, outcome)),
             Search::NotThere => self.send(work, run, false, false).await,
             Search::Unreachable(error) => self.wait_for_agent(work, run, &error).await,
             Search::CannotTell => {
-                if !self.untouched_for_a_lease(work, begun_at).await? {
+                if !self.untouched_for_a_lease(work, since.taken_at).await? {
                     return Ok(Sending::Again(Duration::ZERO));
                 }
                 if resend(self.settings.on_uncertain, run.attempts) {

@@ -8,11 +8,13 @@ use http::HeaderMap;
 use super::agents::Contact;
 use super::dispatcher::{Dispatcher, Stop, Work};
 use super::outcome::{self, Outcome};
-use super::record::Run;
+use super::record::{Run, Since};
 use super::send::{WaitReason, headers};
 
-/// An agent stores its tasks a moment after it has answered: look twice before "not there".
+/// An agent stores its tasks a moment after it has answered: where somebody may have sent this
+/// recently, look twice before "not there".
 const SECOND_LOOK: Duration = Duration::from_millis(500);
+const RECENTLY: Duration = Duration::from_secs(2);
 
 /// What the agent says.
 pub(super) enum Search {
@@ -28,9 +30,12 @@ pub(super) enum Search {
 
 impl Dispatcher {
     /// Looks for the run's message among the agent's tasks.
-    pub(super) async fn search(&self, work: &Work<'_>, run: &Run) -> Result<Search, Stop> {
+    pub(super) async fn search(&self, work: &Work<'_>, run: &Run, since: Since) -> Result<Search, Stop> {
         let first = self.look(work, run).await;
-        if !matches!(first, Search::NotThere) {
+        // What was sent under an earlier history was sent before this session began.
+        let history = self.link.current().map_or(Duration::ZERO, |session| session.age());
+        let long_ago = since.quiet.is_none_or(|quiet| quiet >= RECENTLY) && history >= RECENTLY;
+        if !matches!(first, Search::NotThere) || long_ago {
             return Ok(first);
         }
         self.pause(work.held, SECOND_LOOK).await?;

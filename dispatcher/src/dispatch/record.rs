@@ -75,9 +75,17 @@ pub enum Taken {
     Duplicate,
     /// Nothing was sent yet.
     Fresh(Run),
-    /// Somebody may have sent it already. The time says when the record was written by this call,
-    /// Redis milliseconds.
-    Begun(Run, i64),
+    /// Somebody may have sent it already.
+    Begun(Run, Since),
+}
+
+/// When a record was written that says "begun".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// By this take; Redis milliseconds.
+    pub taken_at: i64,
+    /// How long before that by anybody; absent: never, or Redis has forgotten.
+    pub quiet: Option<Duration>,
 }
 
 /// The call of `take`. `fresh_without_record`: an absent record does not mean that it was forgotten.
@@ -92,8 +100,8 @@ pub fn take<'a>(names: &Names, subject: &Subject, run: &Run, fresh_without_recor
 /// Reads the answer of `take`.
 pub fn taken(reply: &Value, agent: &str) -> Result<Taken, Error> {
     let words = words(reply);
-    let run = |words: &[String]| -> Option<(Run, i64)> {
-        let [_, _, task_id, message_id, context_id, wire, attempts, stamp] = words else { return None };
+    let run = |words: &[String]| -> Option<(Run, Since)> {
+        let [_, _, task_id, message_id, context_id, wire, attempts, stamp, quiet] = words else { return None };
         let run = Run {
             message_id: message_id.clone(),
             context_id: context_id.clone(),
@@ -102,7 +110,8 @@ pub fn taken(reply: &Value, agent: &str) -> Result<Taken, Error> {
             agent: agent.to_owned(),
             attempts: attempts.parse().ok()?,
         };
-        Some((run, stamp.parse().ok()?))
+        let since = Since { taken_at: stamp.parse().ok()?, quiet: quiet.parse().ok().map(Duration::from_millis) };
+        Some((run, since))
     };
     let unexpected = || Error::unexpected("script TAKE", reply);
     match words.first().map(String::as_str) {
@@ -110,7 +119,7 @@ pub fn taken(reply: &Value, agent: &str) -> Result<Taken, Error> {
         Some("newer") => Ok(Taken::Newer),
         Some("duplicate") => Ok(Taken::Duplicate),
         Some("fresh") => run(&words).map(|(run, _)| Taken::Fresh(run)).ok_or_else(unexpected),
-        Some("begun") => run(&words).map(|(run, stamp)| Taken::Begun(run, stamp)).ok_or_else(unexpected),
+        Some("begun") => run(&words).map(|(run, since)| Taken::Begun(run, since)).ok_or_else(unexpected),
         _ => Err(unexpected()),
     }
 }

@@ -43,4 +43,8 @@ scripts! {
     EPISODE: [include_str!("scripts/episode.lua")];
     /// An operator's retry.
     RETRY: [START_AGAIN, include_str!("scripts/retry.lua")];
+    /// An operator takes a pending entry from its holder.
+    HAND_OVER: [include_str!("scripts/hand_over.lua")];
+    /// One entry back from its waiting stream.
+    BRING_BACK: [include_str!("scripts/bring_back.lua")];
 }

@@ -99,7 +99,12 @@ impl Dispatcher {
 
     /// Once; what fails here is written back by the next renewal.
     pub(super) async fn record_accepted(&self, work: &Work<'_>, run: &Run) {
-        if let Err(error) = self.once(&record::accepted(&self.names, &work.subject, run, "stream")).await {
+        let call = record::accepted(&self.names, &work.subject, run, "stream");
+        let recorded = match self.link.current() {
+            Some(session) => session.invoke(&call).await.map(drop),
+            None => Err(self.link.trouble()),
+        };
+        if let Err(error) = recorded {
             self.metrics.redis_error(error.class());
             tracing::warn!(workflow_id = %work.subject.workflow_id, %error, "the task id is not recorded yet");
         }

@@ -1,7 +1,7 @@
 //! What becomes of an alert: the stream; an agent directly when Redis certainly has not taken it;
 //! otherwise Alertmanager is told to come again.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const APPLY_WITHIN: Duration = Duration::from_secs(2);
 const CONNECTION_WITHIN: Duration = Duration::from_millis(500);
 /// Calls of one round trip at most.
 const BATCH: usize = 100;
-/// Incidents remembered as published, so that an outage does not send them directly again.
+/// Incidents remembered as offered to Redis, so that nothing is sent as new that may have run.
 const REMEMBERED: usize = 100_000;
 
 /// What the hook did with one webhook; the body of its answer.
@@ -74,7 +74,7 @@ pub struct Intake {
     settings: IntakeSettings,
     direct: Arc<Direct>,
     metrics: Metrics,
-    published: Mutex<Remembered>,
+    offers: Mutex<Offers>,
 }
 
 /// What became of one incident at Redis.
@@ -95,7 +95,7 @@ impl Intake {
         direct: Arc<Direct>,
         metrics: Metrics,
     ) -> Self {
-        Self { link, names, settings, direct, metrics, published: Mutex::default() }
+        Self { link, names, settings, direct, metrics, offers: Mutex::default() }
     }
 
     /// Takes one webhook in; `trace` is its sender's.
@@ -227,14 +227,17 @@ impl Intake {
                 match result {
                     Publishing::Taken(Published::New) => {
                         tally.stream += 1;
-                        self.remember(incident.workflow_id);
+                        self.remember(incident.workflow_id, Offer::Confirmed);
                     }
                     Publishing::Taken(_) => {
                         tally.duplicate += 1;
-                        self.remember(incident.workflow_id);
+                        self.remember(incident.workflow_id, Offer::Confirmed);
                     }
                     Publishing::No => left.push(incident),
-                    Publishing::Unknown => tally.refused += 1,
+                    Publishing::Unknown => {
+                        tally.refused += 1;
+                        self.remember(incident.workflow_id, Offer::Unanswered);
+                    }
                 }
             }
         }
@@ -245,7 +248,11 @@ impl Intake {
         let (deadline, rerun) = (deadline(session), self.settings.rerun_after);
         let calls: Vec<_> = batch
             .iter()
-            .map(|incident| record::publish(&self.names, incident, &Begun::Queued, deadline, rerun))
+            .map(|incident| {
+                // Redis can forget a whole run in a failover: what was offered before may have run.
+                let begun = if self.offered(incident).is_some() { Begun::Sending } else { Begun::Queued };
+                record::publish(&self.names, incident, &begun, deadline, rerun)
+            })
             .collect();
         match session.invoke_all(&calls).await {
             Ok(replies) => {
@@ -268,8 +275,15 @@ impl Intake {
     }
 
     async fn hand_directly(&self, incidents: Vec<Incident>, tally: &mut Tally) {
-        let (known, new): (Vec<_>, Vec<_>) = incidents.into_iter().partition(|incident| self.is_published(incident));
-        tally.duplicate += known.len() as u64;
+        let mut new = Vec::new();
+        for incident in incidents {
+            match self.offered(&incident) {
+                Some(Offer::Confirmed) => tally.duplicate += 1,
+                // It may be on the stream, now or later.
+                Some(Offer::Unanswered) => tally.refused += 1,
+                None => new.push(incident),
+            }
+        }
         for handed in self.direct.hand_all(new).await {
             match handed {
                 Handed::Accepted => tally.direct += 1,
@@ -279,12 +293,12 @@ impl Intake {
         }
     }
 
-    fn remember(&self, workflow_id: String) {
-        self.published.lock().unwrap_or_else(PoisonError::into_inner).add(workflow_id);
+    fn remember(&self, workflow_id: String, offer: Offer) {
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner).add(workflow_id, offer);
     }
 
-    fn is_published(&self, incident: &Incident) -> bool {
-        self.published.lock().unwrap_or_else(PoisonError::into_inner).ids.contains(&incident.workflow_id)
+    fn offered(&self, incident: &Incident) -> Option<Offer> {
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner).ids.get(&incident.workflow_id).copied()
     }
 
     fn count(&self, tally: &Tally) {
@@ -305,16 +319,25 @@ fn deadline(session: &Session) -> i64 {
     session.redis_now_ms() + i64::try_from(APPLY_WITHIN.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The newest ids, bounded.
+/// What came of publishing an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Offer {
+    /// Redis has taken it.
+    Confirmed,
+    /// No answer came.
+    Unanswered,
+}
+
+/// The newest offers, bounded.
 #[derive(Default)]
-struct Remembered {
-    ids: HashSet<String>,
+struct Offers {
+    ids: HashMap<String, Offer>,
     order: VecDeque<String>,
 }
 
-impl Remembered {
-    fn add(&mut self, id: String) {
-        if self.ids.insert(id.clone()) {
+impl Offers {
+    fn add(&mut self, id: String, offer: Offer) {
+        if self.ids.insert(id.clone(), offer).is_none() {
             self.order.push_back(id);
         }
         while self.order.len() > REMEMBERED {

@@ -1,4 +1,5 @@
-//! Takes over entries whose holder has let its lease run out, or given them back.
+//! Takes over entries whose holder has let its lease run out, or given them back; on a new session
+//! also what is pending in our own name and not held: a failover can undo an acknowledgement.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,9 +22,13 @@ const PAGES: usize = 20;
 
 /// Runs until the soft stop.
 pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
-    let mut cursor = EntryId::ZERO;
+    let (mut cursor, mut own) = (EntryId::ZERO, Own::default());
     while let Some(session) = crew.ready(&heartbeat).await {
-        match round(&crew, &session, cursor).await {
+        let result = match own.adopt(&crew, &session).await {
+            Ok(()) => round(&crew, &session, cursor).await,
+            Err(error) => Err(error),
+        };
+        match result {
             Ok(next) => cursor = next,
             // The reader creates the group.
             Err(error) if error.class() == Class::NoGroup => cursor = EntryId::ZERO,
@@ -39,6 +44,40 @@ pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
             () = tokio::time::sleep(pause) => {}
             () = crew.stops.soft.cancelled() => return,
         }
+    }
+}
+
+/// How far the entries in our own name have been looked through, on which session.
+#[derive(Default)]
+struct Own {
+    session: u64,
+    from: EntryId,
+    done: bool,
+}
+
+impl Own {
+    async fn adopt(&mut self, crew: &Arc<Crew>, session: &Session) -> Result<(), Error> {
+        if self.session != session.id() {
+            *self = Self { session: session.id(), ..Self::default() };
+        }
+        while !self.done {
+            let slots = free_slots(crew);
+            if slots.is_empty() {
+                return Ok(());
+            }
+            let since = Instant::now();
+            let rows = group::own_pending(session, &crew.names.group, self.from, slots.len()).await?;
+            let ids: Vec<_> = rows.iter().map(|row| row.id).filter(|id| !crew.holds(*id)).collect();
+            let entries = group::claim_own(session, &crew.names.group, &ids).await?;
+            crew.metrics.entries("claimed", entries.len() as u64);
+            self.done = rows.len() < slots.len();
+            self.from = rows.last().map_or(self.from, |row| EntryId { seq: row.id.seq.saturating_add(1), ..row.id });
+            for (entry, slot) in entries.into_iter().zip(slots) {
+                let deliveries = rows.iter().find(|row| row.id == entry.id).map_or(2, |row| row.deliveries + 1);
+                crew.put_to_work(entry, deliveries, since, slot);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -146,6 +146,11 @@ impl Crew {
         target.is_some_and(|target| self.agents.find(&target).is_ok_and(|contact| contact.is_reachable()))
     }
 
+    /// Whether an entry is under work here.
+    pub(super) fn holds(&self, id: EntryId) -> bool {
+        self.lock().get(&id).is_some_and(|held| !held.is_lost())
+    }
+
     /// Everything that is held.
     pub fn all_held(&self) -> Vec<Arc<Held>> {
         self.lock().values().cloned().collect()

@@ -105,6 +105,11 @@ impl Session {
         at_connect.saturating_add(i64::try_from(then.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// How long ago the session was opened.
+    pub fn age(&self) -> Duration {
+        self.0.clock.1.elapsed()
+    }
+
     /// One command, within two seconds.
     pub async fn run(&self, cmd: &Cmd) -> Result<Value, Error> {
         self.run_within(cmd, ANSWER_WITHIN).await

@@ -1,0 +1,17 @@
+//! What operators do with incidents that are not settled: see them, and run them again.
+//!
+//! [`escape`] makes foreign text safe to print, [`item`] is one entry where it lies, [`filter`] says
+//! which are meant, [`scan`] reads them page by page, [`find`] by their ids, [`row`] sums one up,
+//! [`show`] tells all of it, [`plan`] decides what a retry means for it, [`retry`] does that.
+//! Nothing here prints.
+
+pub mod escape;
+pub mod filter;
+pub mod find;
+pub mod id;
+pub mod item;
+pub mod plan;
+pub mod retry;
+pub mod row;
+pub mod scan;
+pub mod show;

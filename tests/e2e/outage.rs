@@ -1,0 +1,88 @@
+//! Redis goes away while everything runs: alerts go to the agent directly, and none runs twice.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use line_tests::alerts::{self, Alert, burst};
+use line_tests::line::{Books, DEAD, Member, STREAM, Settings};
+use line_tests::{Agent, AgentKind, AgentOptions, Redis, RedisOptions, Trio, TrioOptions, eventually_ok};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn runs(agent: &Agent) -> Result<BTreeMap<String, usize>> {
+    let mut runs = BTreeMap::new();
+    for execution in agent.executions_from_log()? {
+        *runs.entry(execution.message_id).or_default() += 1;
+    }
+    Ok(runs)
+}
+
+fn count(answer: &Value, what: &str) -> u64 {
+    answer.get(what).and_then(Value::as_u64).unwrap_or(u64::MAX)
+}
+
+async fn directly_then_back(kind: AgentKind) -> Result<()> {
+    let mut trio = Trio::start(TrioOptions::default()).await?;
+    let mut agent = Agent::start(kind, AgentOptions::default()).await?;
+    let settings = Settings::of_trio(&trio).agents_at(&agent.url());
+    let hook = Member::dispatcher("hook", &settings).await?;
+    let worker = Member::dispatcher("work", &settings).await?;
+    let before = burst(1, 3, "echo");
+    ensure!(alerts::post(&hook.http, &before).await?.0 == 200);
+    eventually_ok("three runs", PATIENCE, async || {
+        ensure!(runs(&agent)?.len() == 3);
+        Ok(())
+    })
+    .await?;
+
+    trio.stop_all_redis().await?;
+    let during: Vec<_> = burst(11, 5, "slow 1").into_iter().chain([Alert::firing(20, "echo")]).collect();
+    let answer = eventually_ok("the hook to dispatch directly", PATIENCE, async || {
+        let (status, answer) = alerts::post(&hook.http, &during).await?;
+        ensure!(status == 200, "{status} {answer}");
+        Ok(answer)
+    })
+    .await?;
+    ensure!(count(&answer, "direct") + count(&answer, "duplicate") == 6, "{answer}");
+    // A repetition, also of what went over the stream before, adds nothing.
+    let again: Vec<_> = during.iter().chain(&before).cloned().collect();
+    let (status, answer) = alerts::post(&hook.http, &again).await?;
+    ensure!(status == 200 && count(&answer, "duplicate") == 9 && count(&answer, "accepted") == 0, "{status} {answer}");
+    ensure!(runs(&agent)?.len() == 9, "{:?}", runs(&agent)?);
+
+    // Agent gone too: nobody can take it.
+    agent.stop().await?;
+    let (status, answer) = alerts::post(&hook.http, &[Alert::firing(30, "echo")]).await?;
+    ensure!(status == 503, "{status} {answer}");
+    agent.restart().await?;
+
+    trio.start_all_redis().await?;
+    let mut books = Books::at(&trio.master_address().await?).await?;
+    let mut id = String::new();
+    eventually_ok("the direct runs to be handed over and settled", PATIENCE, async || {
+        books.is_drained().await?;
+        let states = books.column("incident:outcomes", "via").await?;
+        ensure!(states.len() >= 9, "{states:?}");
+        id = books.column("incident:outcomes", "workflow_id").await?.pop().unwrap_or_default();
+        Ok(())
+    })
+    .await?;
+    let (status, answer) = alerts::post(&hook.http, &again).await?;
+    ensure!(status == 200 && count(&answer, "duplicate") == 9, "{status} {answer}");
+    books.is_drained().await?;
+    ensure!(runs(&agent)?.values().all(|count| *count == 1), "{:?}", runs(&agent)?);
+    ensure!(worker.metric("dispatch_duplicate_possible_total", "").await? < 0.5);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_stops_and_comes_back_with_an_agent_of_version_0_3() -> Result<()> {
+    directly_then_back(AgentKind::V03).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_stops_and_comes_back_with_an_agent_of_version_1_0() -> Result<()> {
+    directly_then_back(AgentKind::V10).await
+}

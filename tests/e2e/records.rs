@@ -1,0 +1,12 @@
+//! The scripts of the dispatch record, row by row, on a real Redis.
+
+#[path = "records/desk.rs"]
+mod desk;
+#[path = "records/finishing.rs"]
+mod finishing;
+#[path = "records/publishing.rs"]
+mod publishing;
+#[path = "records/taking.rs"]
+mod taking;
+#[path = "records/waiting.rs"]
+mod waiting;

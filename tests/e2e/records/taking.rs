@@ -1,0 +1,183 @@
+//! `take`, `sending`, `unsent`, `accepted`, `hold`: who may, and what is known.
+
+use anyhow::{Result, bail, ensure};
+use line_tests::line::{GROUP, STREAM};
+use redis_stream::entry::Entry;
+use stream_dispatcher::dispatch::outcome::Reason;
+use stream_dispatcher::dispatch::record::{self, Begun, Leave, Run, Taken};
+use stream_dispatcher::incident::Incident;
+
+use super::desk::{Desk, finish, incident, record_key, run, subject};
+
+fn begun(taken: Taken) -> Result<Run> {
+    match taken {
+        Taken::Begun(run, _) => Ok(run),
+        other => bail!("not begun: {other:?}"),
+    }
+}
+
+async fn send(desk: &Desk, incident: &Incident, entry: &Entry, attempts: u32) -> Result<Leave> {
+    let call = record::sending(&desk.a, &subject(incident, entry), &Run { attempts, ..run(incident) });
+    Ok(record::leave(&desk.session.invoke(&call).await?)?)
+}
+
+#[tokio::test]
+async fn an_entry_read_for_the_first_time_is_fresh() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    desk.publish(&incident, &Begun::Queued).await?;
+    let entry = desk.read(&desk.a).await?;
+    let Taken::Fresh(run) = desk.take(&desk.a, &incident, &entry).await? else { bail!("not fresh") };
+    ensure!(run.message_id == incident.message_id() && run.attempts == 0 && run.task_id.is_none());
+    ensure!(desk.field(&incident, "state").await? == "queued" && desk.field(&incident, "owner").await? == "a");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_another_worker_holds_cannot_be_taken() -> Result<()> {
+    let (desk, incident) = (Desk::open().await?, incident("1"));
+    desk.publish(&incident, &Begun::Queued).await?;
+    let entry = desk.read(&desk.a).await?;
+    let before = desk.record(&incident).await?;
+    ensure!(desk.take(&desk.b, &incident, &entry).await? == Taken::Lost);
+    ensure!(desk.record(&incident).await? == before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_id_that_names_another_incident_by_now_cannot_be_taken() -> Result<()> {
+    let (desk, first, second) = (Desk::open().await?, incident("1"), incident("2"));
+    desk.publish(&first, &Begun::Queued).await?;
+    let entry = desk.read(&desk.a).await?;
+    ensure!(desk.take(&desk.a, &second, &entry).await? == Taken::Lost);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_entries_of_one_incident_give_one_run() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    desk.publish(&incident, &Begun::Queued).await?;
+    let fields = incident.fields();
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    desk.books.add(STREAM, &fields).await?;
+    let first = desk.read(&desk.a).await?;
+    let second = desk.read(&desk.b).await?;
+    ensure!(
+        desk.take(&desk.b, &incident, &second).await? == Taken::Duplicate,
+        "the record names the pending first one"
+    );
+    ensure!(matches!(desk.take(&desk.a, &incident, &first).await?, Taken::Fresh(_)));
+    ensure!(desk.books.pending().await? == 1, "the duplicate is acknowledged");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_entry_takes_over_when_the_first_is_gone() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let first = desk.held(&incident).await?;
+    desk.client().await?.cmd(&["XDEL", STREAM, &first.id.to_string()]).await?;
+    desk.publish(&incident, &Begun::Queued).await?;
+    let second = desk.read(&desk.b).await?;
+    ensure!(matches!(desk.take(&desk.b, &incident, &second).await?, Taken::Fresh(_)));
+    ensure!(desk.field(&incident, "entry_id").await? == second.id.to_string());
+    // The first holder finds that the record names another entry.
+    ensure!(send(&desk, &incident, &first, 1).await? == Leave::Lost);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_final_record_gives_no_run() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Failed))).await?;
+    let fields = incident.fields();
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    desk.books.add(STREAM, &fields).await?;
+    let again = desk.read(&desk.b).await?;
+    ensure!(desk.take(&desk.b, &incident, &again).await? == Taken::Duplicate);
+    ensure!(desk.books.pending().await? == 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queued_record_of_another_history_counts_as_begun() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    desk.publish(&incident, &Begun::Queued).await?;
+    desk.client().await?.cmd(&["HSET", &record_key(&incident), "replid", &"0".repeat(40)]).await?;
+    let entry = desk.read(&desk.a).await?;
+    begun(desk.take(&desk.a, &incident, &entry).await?)?;
+    ensure!(desk.field(&incident, "state").await? == "sending");
+    ensure!(desk.field(&incident, "replid").await? == desk.session.replid());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_absent_record_counts_as_begun_unless_a_foreign_entry_is_young_and_new() -> Result<()> {
+    let mut desk = Desk::open().await?;
+    for (fingerprint, foreign, old, fresh) in
+        [("1", false, false, false), ("2", true, false, true), ("3", true, true, false)]
+    {
+        let incident = incident(fingerprint);
+        let id = if old { "1000-0" } else { "*" };
+        desk.client().await?.cmd(&["DEL", STREAM]).await?;
+        redis_stream::group::ensure(&desk.session, &desk.a.group).await?;
+        desk.client().await?.cmd(&["XADD", STREAM, id, "workflow_id", &incident.workflow_id]).await?;
+        let entry = desk.read(&desk.a).await?;
+        let taken = desk.take_as(&desk.a, &incident, &entry, foreign).await?;
+        ensure!(matches!(taken, Taken::Fresh(_)) == fresh, "{fingerprint}: {taken:?}");
+        let attempts = if fresh { "0" } else { "1" };
+        ensure!(desk.field(&incident, "attempts").await? == attempts, "{fingerprint}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn sending_counts_an_attempt_once_even_if_its_answer_was_lost() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    for _ in 0..2 {
+        ensure!(send(&desk, &incident, &entry, 1).await? == Leave::Granted);
+        ensure!(desk.field(&incident, "attempts").await? == "1" && desk.field(&incident, "state").await? == "sending");
+    }
+    let call = record::unsent(&desk.a, &subject(&incident, &entry), &run(&incident), true);
+    ensure!(desk.word(call).await? == "ok");
+    ensure!(desk.field(&incident, "attempts").await? == "0" && desk.field(&incident, "state").await? == "queued");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_no_longer_owns_the_entry_changes_nothing_but_the_truth() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    desk.client().await?.cmd(&["XCLAIM", STREAM, GROUP, "b", "0", &entry.id.to_string()]).await?;
+    let before = desk.record(&incident).await?;
+    let of = subject(&incident, &entry);
+    ensure!(send(&desk, &incident, &entry, 1).await? == Leave::Lost);
+    ensure!(desk.word(record::unsent(&desk.a, &of, &run(&incident), true)).await? == "lost");
+    ensure!(desk.word(record::move_to_waiting(&desk.a, &of, "w", &entry)).await? == "lost");
+    ensure!(desk.take(&desk.a, &incident, &entry).await? == Taken::Lost);
+    ensure!(desk.record(&incident).await? == before && desk.books.pending().await? == 1);
+
+    // A task id and an outcome are true whoever says them; the entry stays its new holder's.
+    let known = Run { task_id: Some("task-1".into()), attempts: 1, ..run(&incident) };
+    ensure!(desk.word(record::accepted(&desk.a, &of, &known, "stream")).await? == "ok");
+    ensure!(desk.field(&incident, "task_id").await? == "task-1");
+    let words = desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Completed))).await?;
+    ensure!(words == ["finished", "0"] && desk.books.pending().await? == 1, "{words:?}");
+    ensure!(desk.take(&desk.b, &incident, &entry).await? == Taken::Duplicate && desk.books.pending().await? == 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_renewal_writes_back_what_redis_has_forgotten_and_no_more() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    let (of, known) = (subject(&incident, &entry), Run { task_id: Some("t".into()), attempts: 2, ..run(&incident) });
+    desk.words(record::accepted(&desk.a, &of, &known, "stream")).await?;
+    ensure!(desk.word(record::hold(&desk.a, &of, &known)).await? == "ok");
+    desk.client().await?.cmd(&["DEL", &record_key(&incident)]).await?;
+    ensure!(desk.word(record::hold(&desk.a, &of, &known)).await? == "restored");
+    ensure!(desk.field(&incident, "task_id").await? == "t" && desk.field(&incident, "attempts").await? == "2");
+    desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Completed))).await?;
+    ensure!(desk.words(record::hold(&desk.a, &of, &known)).await? == ["final", "settled"]);
+    Ok(())
+}
