@@ -53,10 +53,14 @@ where
             links: TaskTracker::new(),
             links_end: CancellationToken::new(),
         });
+        // Not ready before everything listens.
+        let started = process.readiness.latch("start");
+        started.set(false, "starting");
         let router = admin_router(process.readiness.clone(), process.telemetry.metrics());
         let stop = process.life.finished().clone();
         process.life.spawn_companion("admin", serve_http(admin, router, stop));
         start(Arc::clone(&process)).await?;
+        started.set(true, "");
         let verdict = process.life.clone().run_until_stopped().await;
         process.links_end.cancel();
         process.links.close();

@@ -1,0 +1,10 @@
+//! `stream-dispatcher replay`, as an operator uses it.
+
+#[path = "replay/counter.rs"]
+mod counter;
+#[path = "replay/looking.rs"]
+mod looking;
+#[path = "replay/refusing.rs"]
+mod refusing;
+#[path = "replay/retrying.rs"]
+mod retrying;
