@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use jiff::ToSpan as _;
 use line_tests::alerts::{self, Alert, burst};
 use line_tests::line::{Books, DEAD, Member, STREAM, Settings};
-use line_tests::{Agent, AgentKind, AgentOptions, Trio, TrioOptions, eventually_ok};
+use line_tests::{Agent, AgentKind, AgentOptions, Redis, RedisOptions, Trio, TrioOptions, eventually_ok};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -68,4 +68,121 @@ async fn a_thousand_alerts_run_once_each_at_an_agent_of_version_0_3() -> Result<
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_alerts_run_once_each_at_an_agent_of_version_1_0() -> Result<()> {
     a_thousand_alerts(AgentKind::V10).await
+}
+
+async fn entries_of_the_present_system(kind: AgentKind) -> Result<()> {
+    let redis = Redis::start(RedisOptions::default()).await?;
+    let agent = Agent::start(kind, AgentOptions::default()).await?;
+    let settings = Settings::of_redis(&redis.address()).agents_at(&agent.url()).with("DISPATCHER_WORKERS", "30");
+    let _worker = Member::dispatcher("work", &settings).await?;
+    let mut books = Books::at(&redis.address()).await?;
+    for number in 0..200 {
+        books.order(&format!("am-{}", 1_763_805_600_000_000_000_u64 + number), "echo").await?;
+    }
+    drained(&mut books).await?;
+    let runs = runs(&agent)?;
+    ensure!(runs.len() == 200 && runs.values().all(|count| *count == 1), "{runs:?}");
+    ensure!(runs.contains_key("am-1763805600000000000-investigation"), "the message id of the present system");
+    ensure!(books.length(DEAD).await? == 0, "{:?}", books.column(DEAD, "error").await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_entries_of_the_present_system_at_version_0_3() -> Result<()> {
+    entries_of_the_present_system(AgentKind::V03).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_entries_of_the_present_system_at_version_1_0() -> Result<()> {
+    entries_of_the_present_system(AgentKind::V10).await
+}
+
+/// An entry of ours has everything that the present dispatcher reads: the fields, and the text under its key.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_present_system_can_read_what_the_hook_writes() -> Result<()> {
+    let redis = Redis::start(RedisOptions::default()).await?;
+    let hook = Member::dispatcher("hook", &Settings::of_redis(&redis.address())).await?;
+    ensure!(alerts::post(&hook.http, &burst(1, 1, "echo")).await?.0 == 200);
+    let mut books = Books::at(&redis.address()).await?;
+    for (name, value) in [("agent_target", "triage-agent"), ("step", "investigation"), ("status", "pending")] {
+        ensure!(books.column(STREAM, name).await? == [value], "{name}");
+    }
+    let (ids, keys) = (books.column(STREAM, "workflow_id").await?, books.column(STREAM, "artifact_key").await?);
+    ensure!(keys == [format!("incident:artifact:{}:alert", ids.concat())]);
+    let text = books.0.cmd(&["GET", &keys.concat()]).await?.text()?.to_owned();
+    ensure!(books.column(STREAM, "text").await? == [text.as_str()] && text.contains("[agent: echo]"));
+    let parent = books.column(STREAM, "traceparent").await?.concat();
+    ensure!(parent.len() == 55 && parent.starts_with("00-"), "{parent}");
+    Ok(())
+}
+
+/// Every kind of entry that cannot be worked on: its name, the reason it gets, and its fields.
+fn malformed(number: usize) -> Vec<(&'static str, &'static str, Vec<(Vec<u8>, Vec<u8>)>)> {
+    let fields = |pairs: &[(&[u8], &[u8])]| pairs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+    let id = |kind: &str| format!("bad-{kind}-{number}").into_bytes();
+    let long = vec![b'x'; 300];
+    let huge = vec![b'x'; 1_100_000];
+    let mut kinds = vec![
+        ("no id", "undecodable", fields(&[(b"step", b"investigation"), (b"text", b"x")])),
+        ("empty id", "undecodable", fields(&[(b"workflow_id", b""), (b"text", b"x")])),
+        ("binary names", "undecodable", fields(&[(b"\xff\xfe", b"\x00\x01"), (b"text", b"x")])),
+        ("binary id", "undecodable", fields(&[(b"workflow_id", b"\xff\x00"), (b"text", b"x")])),
+        ("id with a space", "undecodable", fields(&[(b"workflow_id", b"a b"), (b"text", b"x")])),
+        ("long id", "undecodable", fields(&[(b"workflow_id", &long), (b"text", b"x")])),
+        ("two ids", "undecodable", fields(&[(b"workflow_id", b"a"), (b"workflow_id", b"b"), (b"text", b"x")])),
+        ("binary text", "undecodable", fields(&[(b"workflow_id", &id("text")), (b"text", b"\xff")])),
+        ("foreign key", "undecodable", fields(&[(b"workflow_id", &id("key")), (b"artifact_key", b"secret")])),
+        ("no text", "artifact-missing", fields(&[(b"workflow_id", &id("none"))])),
+        (
+            "text gone",
+            "artifact-missing",
+            fields(&[(b"workflow_id", &id("gone")), (b"artifact_key", b"incident:artifact:gone")]),
+        ),
+        (
+            "path as agent",
+            "no-route",
+            fields(&[(b"workflow_id", &id("path")), (b"agent_target", b"../admin"), (b"text", b"x")]),
+        ),
+        (
+            "url as agent",
+            "no-route",
+            fields(&[(b"workflow_id", &id("url")), (b"agent_target", b"a@evil:1/b?c"), (b"text", b"x")]),
+        ),
+        ("unknown step", "no-route", fields(&[(b"workflow_id", &id("step")), (b"step", b"nobody"), (b"text", b"x")])),
+    ];
+    if number == 0 {
+        kinds.push(("a megabyte", "undecodable", fields(&[(b"workflow_id", &id("huge")), (b"text", &huge)])));
+    }
+    kinds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_entries_among_good_ones_become_dead_letters() -> Result<()> {
+    let redis = Redis::start(RedisOptions::default()).await?;
+    let agent = Agent::start(AgentKind::V10, AgentOptions::default()).await?;
+    let settings = Settings::of_redis(&redis.address()).agents_at(&agent.url()).with("DISPATCHER_WORKERS", "30");
+    let mut books = Books::at(&redis.address()).await?;
+    books.0.cmd(&["HSET", "incident:routing", "investigation", "triage-agent"]).await?;
+    let mut expected = BTreeMap::<String, usize>::new();
+    for number in 0..500 {
+        books.order(&format!("good-{number}"), "echo").await?;
+        for (_, reason, fields) in if number < 50 { malformed(number) } else { Vec::new() } {
+            let mut words: Vec<Vec<u8>> = [b"XADD".as_slice(), STREAM.as_bytes(), b"*"].map(<[u8]>::to_vec).to_vec();
+            words.extend(fields.into_iter().flat_map(|(name, value)| [name, value]));
+            books.0.cmd(&words).await?;
+            *expected.entry(reason.to_owned()).or_default() += 1;
+        }
+    }
+    let mut worker = Member::dispatcher("work", &settings).await?;
+    drained(&mut books).await?;
+    let runs = runs(&agent)?;
+    ensure!(runs.len() == 500 && runs.values().all(|count| *count == 1), "{} ran", runs.len());
+    let mut found = BTreeMap::<String, usize>::new();
+    for reason in books.column(DEAD, "reason").await? {
+        *found.entry(reason).or_default() += 1;
+    }
+    ensure!(found == expected, "{found:?} instead of {expected:?}");
+    ensure!(books.column(DEAD, "original_id").await?.len() == expected.values().sum::<usize>());
+    ensure!(worker.program.is_running());
+    Ok(())
 }

@@ -1,1 +1,206 @@
-//! To come.
+//! Workers that die or are asked to go: others go on, nothing runs twice, nothing is lost.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use line_tests::line::{Books, DEAD, GROUP, Member, STREAM, Settings};
+use line_tests::{Agent, AgentKind, AgentOptions, Redis, RedisOptions, eventually_ok};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Place {
+    redis: Redis,
+    agent: Agent,
+    books: Books,
+    settings: Settings,
+}
+
+async fn place(kind: AgentKind) -> Result<Place> {
+    let redis = Redis::start(RedisOptions::default()).await?;
+    let agent = Agent::start(kind, AgentOptions::default()).await?;
+    let books = Books::at(&redis.address()).await?;
+    let settings = Settings::of_redis(&redis.address()).agents_at(&agent.url());
+    Ok(Place { redis, agent, books, settings })
+}
+
+fn runs(agent: &Agent) -> Result<BTreeMap<String, usize>> {
+    let mut runs = BTreeMap::new();
+    for execution in agent.executions_from_log()? {
+        *runs.entry(execution.message_id).or_default() += 1;
+    }
+    Ok(runs)
+}
+
+async fn running(agent: &Agent, count: usize) -> Result<()> {
+    eventually_ok(format!("{count} runs"), PATIENCE, async || {
+        let runs = runs(agent)?;
+        ensure!(runs.len() >= count, "{} runs", runs.len());
+        Ok(())
+    })
+    .await
+}
+
+async fn killed_in_the_middle(kind: AgentKind) -> Result<()> {
+    let mut place = place(kind).await?;
+    let settings = place.settings.clone().with("MIN_IDLE_MS", "3000");
+    let mut first = Member::dispatcher("work", &settings).await?;
+    place.books.order("wf-1", "slow 20 deep thought").await?;
+    let key = "incident:dispatch:wf-1-investigation";
+    eventually_ok("the task id to be recorded", PATIENCE, async || {
+        ensure!(place.books.field(key, "state").await? == "accepted");
+        Ok(())
+    })
+    .await?;
+    let task = place.books.field(key, "task_id").await?;
+    let owner = place.books.field(key, "owner").await?;
+    first.program.kill9().await?;
+    let second = Member::dispatcher("work", &settings).await?;
+    let killed = Instant::now();
+    eventually_ok("another worker to have it", PATIENCE, async || {
+        let row = place.books.0.cmd(&["XPENDING", STREAM, GROUP, "-", "+", "1"]).await?;
+        let holder = row.items()?.first().context("nothing pending")?.items()?[1].text()?.to_owned();
+        ensure!(holder != owner, "still {holder}'s");
+        Ok(())
+    })
+    .await?;
+    ensure!(killed.elapsed() < Duration::from_secs(5), "lease + 2 s: {:?}", killed.elapsed());
+    eventually_ok("the outcome", PATIENCE, async || {
+        ensure!(place.books.field(key, "state").await? == "settled", "{}", second.program.tail());
+        Ok(())
+    })
+    .await?;
+    ensure!(place.books.field(key, "task_id").await? == task, "another task than the one that was running");
+    ensure!(place.books.field(key, "result_head").await?.contains("done after 20s"));
+    ensure!(runs(&place.agent)? == BTreeMap::from([("wf-1-investigation".to_owned(), 1)]));
+    ensure!(place.books.field(key, "attempts").await? == "1");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_during_a_run_is_replaced_by_task_id_at_version_0_3() -> Result<()> {
+    killed_in_the_middle(AgentKind::V03).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_during_a_run_is_replaced_by_task_id_at_version_1_0() -> Result<()> {
+    killed_in_the_middle(AgentKind::V10).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_asked_to_go_gives_back_what_is_not_running() -> Result<()> {
+    let mut place = place(AgentKind::V03).await?;
+    let mut first = Member::dispatcher("work", &place.settings.clone().with("DISPATCHER_WORKERS", "15")).await?;
+    // Ten run; five are refused for now and wait for their next try; fifty stay unread.
+    for number in 0..10 {
+        place.books.order(&format!("running-{number}"), "slow 4 x").await?;
+    }
+    running(&place.agent, 10).await?;
+    let busy =
+        serde_json::json!({"mode": "status", "status": 503, "count": 1000, "onlyRpc": ["message/send", "SendMessage"]});
+    place.agent.fault(busy).await?;
+    for number in 0..5 {
+        place.books.order(&format!("waiting-{number}"), "echo").await?;
+    }
+    eventually_ok("fifteen to be held, five of them refused", PATIENCE, async || {
+        let (pending, waits) = (place.books.pending().await?, first.metric("dispatch_waits_total", "").await?);
+        ensure!(pending == 15 && waits > 4.5, "{pending} pending, {waits} waits\n{}", first.program.tail());
+        Ok(())
+    })
+    .await?;
+    for number in 0..50 {
+        place.books.order(&format!("unread-{number}"), "echo").await?;
+    }
+    place.agent.clear_faults().await?;
+    let second = Member::dispatcher("work", &place.settings.clone().with("DISPATCHER_WORKERS", "5")).await?;
+    // The second one must not be busy with the unread ones when it shall take over: it is started now and reads
+    // them as it can, five at a time.
+    let asked = Instant::now();
+    let leaving = first.program.terminate(PATIENCE);
+    let taken = eventually_ok("the five to be run by another worker", PATIENCE, async || {
+        let runs = runs(&place.agent)?;
+        let count = (0..5).filter(|n| runs.contains_key(&format!("waiting-{n}-investigation"))).count();
+        ensure!(count == 5, "{count} of 5");
+        Ok(asked.elapsed())
+    });
+    let (status, taken) = tokio::join!(leaving, taken);
+    let (status, taken) = (status?, taken?);
+    ensure!(status.code() == Some(0), "{status:?}");
+    ensure!(taken < Duration::from_secs(2), "taken over after {taken:?}");
+    eventually_ok("everything to be done", PATIENCE, async || place.books.is_drained().await).await?;
+    let runs = runs(&place.agent)?;
+    ensure!(runs.len() == 65 && runs.values().all(|count| *count == 1), "{runs:?}");
+    for number in 0..5 {
+        let key = format!("incident:dispatch:waiting-{number}-investigation");
+        ensure!(place.books.field(&key, "attempts").await? == "1", "an attempt was counted for the one that left");
+    }
+    ensure!(place.books.length(DEAD).await? == 0);
+    let consumers = place.books.0.cmd(&["XINFO", "CONSUMERS", STREAM, GROUP]).await?;
+    let names: Vec<_> = consumers.items()?.iter().map(|row| row.fields()).collect::<Result<_>>()?;
+    let left =
+        names.iter().filter(|row| row.get("name").is_some_and(|name| name.text().is_ok_and(|n| n != "handed-back")));
+    ensure!(left.count() == 1, "only the second worker is a consumer: {names:?}");
+    drop(second);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unread_entries_stay_unread_when_the_last_worker_goes() -> Result<()> {
+    let mut place = place(AgentKind::V10).await?;
+    let settings = place.settings.clone().with("DISPATCHER_WORKERS", "2").with("SHUTDOWN_GRACE", "6s");
+    let mut worker = Member::dispatcher("work", &settings).await?;
+    for number in 0..2 {
+        place.books.order(&format!("running-{number}"), "slow 2 x").await?;
+    }
+    running(&place.agent, 2).await?;
+    for number in 0..20 {
+        place.books.order(&format!("unread-{number}"), "echo").await?;
+    }
+    let status = worker.program.terminate(PATIENCE).await?;
+    ensure!(status.code() == Some(0), "{status:?}");
+    ensure!(place.books.unread().await? == 20 && place.books.pending().await? == 0);
+    ensure!(runs(&place.agent)?.len() == 2, "nothing was begun after the signal");
+    let _next = Member::dispatcher("work", &settings).await?;
+    eventually_ok("the rest", PATIENCE, async || place.books.is_drained().await).await?;
+    ensure!(runs(&place.agent)?.len() == 22);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_longer_than_the_grace_is_handed_back_and_continued() -> Result<()> {
+    let mut place = place(AgentKind::V03).await?;
+    let settings = place.settings.clone().with("SHUTDOWN_GRACE", "3s");
+    let mut first = Member::dispatcher("work", &settings).await?;
+    place.books.order("wf-long", "slow 8 x").await?;
+    running(&place.agent, 1).await?;
+    eventually_ok("the task id to be recorded", PATIENCE, async || {
+        ensure!(place.books.field("incident:dispatch:wf-long-investigation", "state").await? == "accepted");
+        Ok(())
+    })
+    .await?;
+    let status = first.program.terminate(PATIENCE).await?;
+    ensure!(status.code() == Some(0), "{status:?}\n{}", first.program.log());
+    ensure!(place.books.pending().await? == 1);
+    let _second = Member::dispatcher("work", &settings).await?;
+    eventually_ok("the run to be settled", PATIENCE, async || place.books.is_drained().await).await?;
+    ensure!(place.books.field("incident:dispatch:wf-long-investigation", "state").await? == "settled");
+    ensure!(runs(&place.agent)?.values().all(|count| *count == 1));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_destroyed_is_created_again_and_nothing_runs_twice() -> Result<()> {
+    let mut place = place(AgentKind::V10).await?;
+    let _worker = Member::dispatcher("work", &place.settings).await?;
+    for number in 0..20 {
+        place.books.order(&format!("wf-{number}"), "echo").await?;
+    }
+    eventually_ok("all", PATIENCE, async || place.books.is_drained().await).await?;
+    place.books.0.cmd(&["XGROUP", "DESTROY", STREAM, GROUP]).await?;
+    place.books.order("wf-after", "echo").await?;
+    running(&place.agent, 21).await?;
+    eventually_ok("all again", PATIENCE, async || place.books.is_drained().await).await?;
+    ensure!(runs(&place.agent)?.values().all(|count| *count == 1), "{:?}", runs(&place.agent)?);
+    drop(place.redis);
+    Ok(())
+}

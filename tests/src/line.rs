@@ -201,13 +201,19 @@ impl Books {
         Ok(self.0.cmd(&words).await?.text()?.to_owned())
     }
 
-    /// An entry of a producer with our fields; `order` tells the test agent what to do.
+    /// An entry as the present system writes it, with the message text under its own key; `order` tells the test
+    /// agent what to do.
     pub async fn order(&mut self, workflow_id: &str, order: &str) -> Result<String> {
+        let key = format!("incident:artifact:{workflow_id}:alert");
+        self.0.cmd(&["SET", &key, order, "EX", "86400"]).await?;
         let fields = [
             ("workflow_id", workflow_id),
-            ("step", "investigation"),
             ("agent_target", "triage-agent"),
-            ("text", order),
+            ("artifact_key", &key),
+            ("step", "investigation"),
+            ("status", "pending"),
+            ("timestamp", "2026-11-22T10:00:00Z"),
+            ("traceparent", ""),
         ];
         self.add(STREAM, &fields).await
     }

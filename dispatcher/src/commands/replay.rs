@@ -79,6 +79,7 @@ struct Filters {
 
 /// How something is changed.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Changing")]
 struct Manner {
     /// Say what would be done, and change nothing
     #[arg(long)]

@@ -159,7 +159,10 @@ impl Dispatcher {
         loop {
             let fresh_without_record =
                 work.order.foreign && work.held.deliveries <= 1 && self.is_blind(work.contact).await;
-            let call = record::take(&self.names, &work.subject, &first_run(work.order, &agent), fresh_without_record);
+            // An agent that can be asked settles whether there was one; else one is assumed.
+            let assumed = u32::from(work.contact.lists() != Some(true));
+            let run = Run { attempts: assumed, ..first_run(work.order, &agent) };
+            let call = record::take(&self.names, &work.subject, &run, fresh_without_record);
             let reply = self.script(work.held, &call).await?;
             let (run, begun) = match record::taken(&reply, &agent).map_err(|error| self.give_up(work.held, &error))? {
                 Taken::Lost => {
@@ -196,7 +199,7 @@ impl Dispatcher {
             Search::Found(run, None) => Ok(Sending::Running(run)),
             Search::Found(run, Some(outcome)) => Ok(Sending::Ended(run, outcome)),
             Search::NotThere => self.send(work, run, false, false).await,
-            Search::Unreachable(error) => self.wait_for_agent(work, run, &error).await,
+            Search::Unreachable(error) => self.wait_for_agent(work, run, false, &error).await,
             Search::CannotTell => {
                 if !self.untouched_for_a_lease(work, since.taken_at).await? {
                     return Ok(Sending::Again(Duration::ZERO));

@@ -89,12 +89,14 @@ pub struct Since {
 }
 
 /// The call of `take`. `fresh_without_record`: an absent record does not mean that it was forgotten.
+/// `run.attempts` count as made when it does.
 pub fn take<'a>(names: &Names, subject: &Subject, run: &Run, fresh_without_record: bool) -> Call<'a> {
     owned(scripts::TAKE.call(), names, subject)
         .arg(&run.message_id)
         .arg(&run.context_id)
         .arg(&run.agent)
         .number(u8::from(fresh_without_record))
+        .number(run.attempts)
 }
 
 /// Reads the answer of `take`.
@@ -155,6 +157,11 @@ pub fn leave(reply: &Value) -> Result<Leave, Error> {
 pub fn unsent<'a>(names: &Names, subject: &Subject, before: &Run, fresh: bool) -> Call<'a> {
     let was = if fresh { "queued" } else { "sending" };
     owned(scripts::UNSENT.call(), names, subject).arg(was).number(before.attempts)
+}
+
+/// Reads the answer of `unsent`: how long the incident has been waiting for its agent.
+pub fn waited(reply: &Value) -> Duration {
+    words(reply).get(1).and_then(|text| text.parse().ok()).map_or(Duration::ZERO, Duration::from_millis)
 }
 
 /// When the record was last written, if it still is about this entry and nobody knows a task.

@@ -1,6 +1,6 @@
 //! Writing the request, and what its answer means.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use a2a::{Answer, Mode, Outgoing, SendError, Sent};
 use daemon::TraceContext;
@@ -56,7 +56,7 @@ impl Dispatcher {
         if !work.held.may_start() {
             self.metrics.lease_lost();
             work.held.forget();
-            self.not_sent(work, &before, fresh).await;
+            self.not_sent(work, &before, fresh).await?;
             return Err(Stop::Gone);
         }
         self.metrics.attempt();
@@ -128,16 +128,16 @@ impl Dispatcher {
                 Ok(Sending::Again(outcome::wait(work.delays.next_delay(), error.retry_after())))
             }
             AfterFailure::Wait => {
-                self.not_sent(work, &before, fresh).await;
-                self.wait_for_agent(work, before, &WaitReason { words, retry_after: error.retry_after() }).await
+                let reason = WaitReason { words, retry_after: error.retry_after() };
+                self.wait_for_agent(work, before, fresh, &reason).await
             }
         }
     }
 
-    async fn not_sent(&self, work: &Work<'_>, before: &Run, fresh: bool) {
-        if let Err(error) = self.script(work.held, &record::unsent(&self.names, &work.subject, before, fresh)).await {
-            tracing::debug!(?error, "an attempt that was not made stays counted");
-        }
+    /// Takes the attempt back; answers for how long the incident has been waiting.
+    async fn not_sent(&self, work: &Work<'_>, before: &Run, fresh: bool) -> Result<Duration, Stop> {
+        let reply = self.script(work.held, &record::unsent(&self.names, &work.subject, before, fresh)).await?;
+        Ok(record::waited(&reply))
     }
 
     /// The agent cannot be reached: wait, or hand the entry to its waiting stream, or give up.
@@ -145,11 +145,12 @@ impl Dispatcher {
         &self,
         work: &mut Work<'_>,
         run: Run,
+        fresh: bool,
         reason: &WaitReason,
     ) -> Result<Sending, Stop> {
         self.metrics.wait();
         let unreached_for = work.contact.unreached();
-        if age(work) > self.settings.give_up_after {
+        if self.not_sent(work, &run, fresh).await? > self.settings.give_up_after {
             let error =
                 format!("the agent could not be reached for {:?}: {}", self.settings.give_up_after, reason.words);
             return Ok(Sending::Ended(run, Outcome::new(Reason::Expired, error)));
@@ -192,13 +193,6 @@ impl Dispatcher {
 pub(super) struct WaitReason {
     pub(super) words: String,
     pub(super) retry_after: Option<Duration>,
-}
-
-/// How old the incident is, by its producer's clock, else by its entry id.
-fn age(work: &Work<'_>) -> Duration {
-    let entry = UNIX_EPOCH + Duration::from_millis(work.held.entry.id.ms);
-    let written = work.order.timestamp.map_or(entry, SystemTime::from);
-    SystemTime::now().duration_since(written).unwrap_or_default()
 }
 
 fn outgoing(order: &Order, run: &Run, text: String, doubtful: bool) -> Outgoing {

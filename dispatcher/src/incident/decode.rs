@@ -1,9 +1,8 @@
 //! An entry of the stream, ours or the present system's, read back.
 
-use jiff::Timestamp;
 use redis_stream::entry::Entry;
 
-use super::{Incident, STEP};
+use super::STEP;
 
 /// Longest message text that is handed on, bytes.
 const LONGEST_TEXT: usize = 1024 * 1024;
@@ -39,8 +38,6 @@ pub struct Order {
     pub traceparent: Option<String>,
     /// Its second half.
     pub tracestate: Option<String>,
-    /// When the producer wrote it, if it says so legibly.
-    pub timestamp: Option<Timestamp>,
     /// The alert's fingerprint, if known.
     pub fingerprint: Option<String>,
     /// It was not written by this program: there is no outbox that would publish it again.
@@ -66,7 +63,6 @@ impl Order {
             text: text_of(text, artifact)?,
             traceparent: optional(entry, "traceparent")?,
             tracestate: optional(entry, "tracestate")?,
-            timestamp: optional(entry, "timestamp")?.and_then(|text| text.parse().ok()),
             fingerprint: optional(entry, "fingerprint")?,
             foreign,
         })
@@ -75,22 +71,6 @@ impl Order {
     /// A2A message id of the first run.
     pub fn message_id(&self) -> String {
         format!("{}-{}", self.workflow_id, self.step)
-    }
-}
-
-impl From<&Incident> for Order {
-    fn from(incident: &Incident) -> Self {
-        Self {
-            workflow_id: incident.workflow_id.clone(),
-            step: STEP.to_owned(),
-            agent_target: Some(incident.agent_target.clone()),
-            text: Text::Inline(incident.text.clone()),
-            traceparent: Some(incident.traceparent.clone()),
-            tracestate: Some(incident.tracestate.clone()).filter(|state| !state.is_empty()),
-            timestamp: Some(incident.timestamp),
-            fingerprint: Some(incident.alert.fingerprint.clone()),
-            foreign: false,
-        }
     }
 }
 

@@ -61,7 +61,7 @@ impl Own {
             *self = Self { session: session.id(), ..Self::default() };
         }
         while !self.done {
-            let slots = free_slots(crew);
+            let slots = free_slots(crew, session).await;
             if slots.is_empty() {
                 return Ok(());
             }
@@ -84,7 +84,7 @@ impl Own {
 /// Claims as much as there are free slots; answers where the next round starts.
 async fn round(crew: &Arc<Crew>, session: &Session, mut cursor: EntryId) -> Result<EntryId, Error> {
     for _ in 0..PAGES {
-        let slots = free_slots(crew);
+        let slots = free_slots(crew, session).await;
         if slots.is_empty() {
             return Ok(cursor);
         }
@@ -124,8 +124,17 @@ async fn put_to_work(
     Ok(())
 }
 
-/// The slots that are free right now; half of the worker's at most, so that new entries are read too.
-fn free_slots(crew: &Crew) -> Vec<OwnedSemaphorePermit> {
-    let most = crew.width.div_ceil(2);
-    std::iter::from_fn(|| Arc::clone(&crew.slots).try_acquire_owned().ok()).take(most).collect()
+/// At least one slot, waiting for it in turn with the reader, and half of what else is free; none
+/// when the session or the work ends first.
+async fn free_slots(crew: &Crew, session: &Session) -> Vec<OwnedSemaphorePermit> {
+    let first = tokio::select! {
+        slot = Arc::clone(&crew.slots).acquire_owned() => slot.ok(),
+        () = session.closed() => None,
+        () = crew.stops.soft.cancelled() => None,
+        () = tokio::time::sleep(TICKS_WITHIN / 3) => None,
+    };
+    let Some(first) = first else { return Vec::new() };
+    let more = crew.slots.available_permits() / 2;
+    let more = std::iter::from_fn(|| Arc::clone(&crew.slots).try_acquire_owned().ok()).take(more);
+    std::iter::once(first).chain(more).collect()
 }

@@ -81,7 +81,8 @@ async fn hand_out(crew: &Arc<Crew>, entries: Vec<Entry>, mut slots: Vec<OwnedSem
     }
 }
 
-/// At least one slot, waiting for it; `None` when the session or the work ends first.
+/// At least one slot, waiting for it, and half of what else is free: a read that waits for entries
+/// keeps its slots, and claims need some too. `None` when the session or the work ends first.
 async fn free_slots(crew: &Crew, session: &Session, heartbeat: &Heartbeat) -> Option<Vec<OwnedSemaphorePermit>> {
     let first = loop {
         heartbeat.tick();
@@ -93,7 +94,8 @@ async fn free_slots(crew: &Crew, session: &Session, heartbeat: &Heartbeat) -> Op
         }
     };
     let mut slots = vec![first];
-    while slots.len() < BATCH {
+    let most = (1 + crew.slots.available_permits() / 2).min(BATCH);
+    while slots.len() < most {
         match Arc::clone(&crew.slots).try_acquire_owned() {
             Ok(slot) => slots.push(slot),
             Err(_) => break,

@@ -29,10 +29,9 @@ async fn message_ids(agent: &Agent) -> Result<Vec<String>> {
 #[tokio::test]
 async fn what_a_silent_worker_holds_is_taken_over_at_once() -> Result<()> {
     let mut counter = Counter::open().await?;
-    let agent = agent_for(&mut counter, AgentKind::V10).await?;
-    let _worker = worker(&counter).await?;
-    // The worker may have read it before the ghost could, so the ghost takes it: alive until now.
+    let _agent = agent_for(&mut counter, AgentKind::V10).await?;
     let id = counter.held("am-1", "slow 600", "3").await?;
+    let _worker = worker(&counter).await?;
     let said = counter.replay(&["retry", "--yes", &id]).await?;
     ensure!(said.code == 0 && said.last() == "replay: retried=0 skipped=1 failed=0", "{}", said.out);
     ensure!(said.out.contains("in progress") && said.out.contains("--force"), "{}", said.out);
@@ -45,7 +44,6 @@ async fn what_a_silent_worker_holds_is_taken_over_at_once() -> Result<()> {
         counter.holder(&id).await.ok()?.filter(|holder| holder != "ghost" && holder != "handed-back")
     })
     .await?;
-    drop(agent);
     Ok(())
 }
 

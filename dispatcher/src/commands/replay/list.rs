@@ -19,10 +19,10 @@ pub(super) struct Args {
     #[command(flatten)]
     filters: Filters,
     /// At most this many [default: 1000 as a table, all as JSON]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Output")]
     limit: Option<usize>,
     /// How they are printed
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, default_value = "table", help_heading = "Output")]
     output: Format,
     #[command(flatten)]
     place: Place,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 
 use crate::replay::escape;
 use crate::replay::filter::Now;
@@ -10,10 +10,11 @@ use crate::replay::item::Item;
 use crate::replay::row::{Row, time};
 use crate::replay::show::Portrait;
 
-/// The rows as a table. Colours are in it; the stream it is written to takes them out where they do not belong.
+/// The rows as a table, one line each: ids are there to be copied, so nothing is wrapped. Colours are
+/// in it; the stream that it is written to takes them out where they do not belong.
 pub(super) fn table(rows: &[Row]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).enforce_styling();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).enforce_styling();
     table.set_header(Row::HEADINGS);
     for row in rows {
         let color = color(row.state);
@@ -22,12 +23,6 @@ pub(super) fn table(rows: &[Row]) -> String {
             *state = state.clone().fg(color);
         }
         table.add_row(cells);
-    }
-    // Ids are there to be copied.
-    for index in [1, 2] {
-        if let Some(column) = table.column_mut(index) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
     }
     table.trim_fmt()
 }

@@ -28,11 +28,11 @@ pub(super) struct Args {
     all: bool,
     #[command(flatten)]
     filters: Filters,
+    #[command(flatten)]
+    manner: Manner,
     /// Also what a worker is at work on, or what has settled since
     #[arg(long)]
     force: bool,
-    #[command(flatten)]
-    manner: Manner,
     #[command(flatten)]
     place: Place,
 }

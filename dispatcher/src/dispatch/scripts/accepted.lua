@@ -9,4 +9,5 @@ if not rec then
 end
 redis.call('HSET', KEYS[1], 'state', 'accepted', 'replid', replid(), 'message_id', ARGV[3], 'context_id', ARGV[4],
   'task_id', ARGV[5], 'wire', ARGV[6], 'agent', ARGV[7], 'owner', ARGV[8], 'via', ARGV[9], 'updated_at', now_ms())
+redis.call('HDEL', KEYS[1], 'waiting_since')
 return { 'ok' }

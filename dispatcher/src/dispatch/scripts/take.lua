@@ -1,6 +1,7 @@
 -- Before any dispatch: is this entry ours to work on, and what is known of its incident?
 -- KEYS: stream, record.
--- ARGV: group, consumer, entry id, workflow id, message id, context id, agent, fresh without record (0, 1).
+-- ARGV: group, consumer, entry id, workflow id, message id, context id, agent, fresh without record (0, 1),
+--       attempts that count as made when there is no record and it is not fresh.
 -- Answers {lost} {newer} {duplicate, state}, or {fresh or begun, state, task id, message id, context id,
 -- wire, attempts, updated at, ms since it was last written before (-1: never)}.
 if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return { 'lost' } end
@@ -20,7 +21,7 @@ if rec then
 else
   local age = stamp - tonumber(string.match(ARGV[3], '^(%d+)'))
   fresh = ARGV[8] == '1' and age < 5000
-  rec = { state = 'queued', task_id = '', message_id = ARGV[5], context_id = '', wire = '', attempts = fresh and '0' or '1' }
+  rec = { state = 'queued', task_id = '', message_id = ARGV[5], context_id = '', wire = '', attempts = fresh and '0' or ARGV[9] }
 end
 if rec.context_id == '' then rec.context_id = ARGV[6] end
 if not fresh and rec.state == 'queued' then rec.state = 'sending' end
