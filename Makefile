@@ -32,6 +32,11 @@ build: ## build the programs (development profile)
 test: tools build ## run every test, against real Redis, Sentinel and A2A servers
 	$(CARGO) test --locked --workspace
 
+.PHONY: footprint
+footprint: tools ## print idle memory and start time of the release programs
+	$(CARGO) build --locked --release --workspace --bins
+	@target/release/footprint
+
 .PHONY: lint
 lint: ## formatting, clippy, docs, dependencies (cargo-deny); a warning is an error
 	$(CARGO) fmt --all --check

@@ -20,6 +20,7 @@ pub mod sentinel;
 
 pub use agent::{Agent, AgentKind, AgentOptions, Execution};
 pub use keda::Keda;
+pub use line::Member;
 pub use patience::{eventually, eventually_ok};
 pub use prober::Prober;
 pub use process::Program;

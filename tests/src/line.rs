@@ -83,6 +83,13 @@ impl Member {
     }
 
     async fn start(name: &str, arguments: &[&str], settings: &Settings) -> Result<Self> {
+        let mut member = Self::launch(name, arguments, settings)?;
+        member.ready().await?;
+        Ok(member)
+    }
+
+    /// Starts a program and does not wait.
+    pub fn launch(name: &str, arguments: &[&str], settings: &Settings) -> Result<Self> {
         let address = || free_port().map(|port| format!("127.0.0.1:{port}"));
         let (http, admin, grpc) = (address()?, address()?, address()?);
         let settings = settings
@@ -92,9 +99,7 @@ impl Member {
             .with("SCALER_ADDR", grpc.clone())
             .with("LOG_FORMAT", "text");
         let program = Program::start(name, arguments, &settings.pairs())?;
-        let mut member = Self { program, http: format!("http://{http}"), admin: format!("http://{admin}"), grpc };
-        member.ready().await?;
-        Ok(member)
+        Ok(Self { program, http: format!("http://{http}"), admin: format!("http://{admin}"), grpc })
     }
 
     async fn ready(&mut self) -> Result<()> {
