@@ -17,6 +17,7 @@ help: ## list the targets
 tools: ## get redis-server, redis-sentinel and the test agents' Python environments (below target/tools)
 	@tools/redis.sh
 	@tools/agents.sh
+	@tools/get-kubectl.sh
 
 .PHONY: clean-tools
 clean-tools: ## remove target/tools
@@ -36,6 +37,12 @@ test: tools build ## run every test, against real Redis, Sentinel and A2A server
 footprint: tools ## print idle memory and start time of the release programs
 	$(CARGO) build --locked --release --workspace --bins
 	@target/release/footprint
+
+.PHONY: manifests
+manifests: build ## render deploy/kustomize/base to target/manifests.yaml and check it against the programs
+	@tools/get-kubectl.sh
+	target/tools/bin/kubectl kustomize deploy/kustomize/base >target/manifests.yaml
+	$(CARGO) test --locked -p line-tests --test manifests
 
 .PHONY: lint
 lint: ## formatting, clippy, docs, dependencies (cargo-deny); a warning is an error

@@ -99,7 +99,7 @@ async fn a_new_episode_is_a_new_incident_and_a_moved_start_is_not() -> Result<()
             ..Alert::firing(1, "echo")
         })
     };
-    let mut expect = async |alert: Alert, accepted: u64| -> Result<()> {
+    let expect = async |alert: Alert, accepted: u64| -> Result<()> {
         let (status, answer) = alerts::post(&hook.http, &[alert]).await?;
         ensure!(status == 200 && count(&answer, "accepted") == Some(accepted), "{answer}");
         Ok(())

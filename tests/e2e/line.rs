@@ -8,6 +8,7 @@ use jiff::ToSpan as _;
 use line_tests::alerts::{self, Alert, burst};
 use line_tests::line::{Books, DEAD, Member, STREAM, Settings};
 use line_tests::{Agent, AgentKind, AgentOptions, Redis, RedisOptions, Trio, TrioOptions, eventually_ok};
+use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -18,6 +19,10 @@ fn runs(agent: &Agent) -> Result<BTreeMap<String, usize>> {
         *runs.entry(execution.message_id).or_default() += 1;
     }
     Ok(runs)
+}
+
+fn count(answer: &Value, what: &str) -> u64 {
+    answer.get(what).and_then(Value::as_u64).unwrap_or(u64::MAX)
 }
 
 async fn drained(books: &mut Books) -> Result<()> {
@@ -35,7 +40,10 @@ async fn a_thousand_alerts(kind: AgentKind) -> Result<()> {
     let sent = burst(1, 1000, "echo");
     for group in sent.chunks(100) {
         let (status, answer) = alerts::post(&hook.http, group).await?;
-        ensure!(status == 200 && answer["stream"] == 100 && answer["accepted"] == 100, "{status} {answer}");
+        ensure!(
+            status == 200 && count(&answer, "stream") == 100 && count(&answer, "accepted") == 100,
+            "{status} {answer}"
+        );
     }
     drained(&mut books).await?;
     let runs = runs(&agent)?;
@@ -49,14 +57,19 @@ async fn a_thousand_alerts(kind: AgentKind) -> Result<()> {
         .take(100)
         .map(|alert| Ok(Alert { starts_at: alert.starts_at.checked_add(1.minute())?, ..alert.clone() }))
         .collect::<Result<_>>()?;
-    for group in [&sent[..100], &sent[..100], &moved] {
+    let first: Vec<_> = sent.iter().take(100).cloned().collect();
+    for group in [&first, &first, &moved] {
         let (status, answer) = alerts::post(&hook.http, group).await?;
-        ensure!(status == 200 && answer["duplicate"] == 100 && answer["accepted"] == 0, "{status} {answer}");
+        ensure!(
+            status == 200 && count(&answer, "duplicate") == 100 && count(&answer, "accepted") == 0,
+            "{status} {answer}"
+        );
     }
     ensure!(books.length(STREAM).await? == 1000);
     drained(&mut books).await?;
     ensure!(agent.executions_from_log()?.len() == 1000);
-    ensure!(hook.metric("hook_alerts_total", r#"result="stream""#).await? == 1000.0);
+    let counted = hook.metric("hook_alerts_total", r#"result="stream""#).await?;
+    ensure!((counted - 1000.0).abs() < 0.1, "{counted} counted");
     Ok(())
 }
 
@@ -116,42 +129,33 @@ async fn the_present_system_can_read_what_the_hook_writes() -> Result<()> {
     Ok(())
 }
 
-/// Every kind of entry that cannot be worked on: its name, the reason it gets, and its fields.
-fn malformed(number: usize) -> Vec<(&'static str, &'static str, Vec<(Vec<u8>, Vec<u8>)>)> {
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Every kind of entry that cannot be worked on, with the reason it gets.
+fn malformed(number: usize) -> Vec<(&'static str, Fields)> {
     let fields = |pairs: &[(&[u8], &[u8])]| pairs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
     let id = |kind: &str| format!("bad-{kind}-{number}").into_bytes();
+    let text = (b"text".as_slice(), b"x".as_slice());
     let long = vec![b'x'; 300];
-    let huge = vec![b'x'; 1_100_000];
-    let mut kinds = vec![
-        ("no id", "undecodable", fields(&[(b"step", b"investigation"), (b"text", b"x")])),
-        ("empty id", "undecodable", fields(&[(b"workflow_id", b""), (b"text", b"x")])),
-        ("binary names", "undecodable", fields(&[(b"\xff\xfe", b"\x00\x01"), (b"text", b"x")])),
-        ("binary id", "undecodable", fields(&[(b"workflow_id", b"\xff\x00"), (b"text", b"x")])),
-        ("id with a space", "undecodable", fields(&[(b"workflow_id", b"a b"), (b"text", b"x")])),
-        ("long id", "undecodable", fields(&[(b"workflow_id", &long), (b"text", b"x")])),
-        ("two ids", "undecodable", fields(&[(b"workflow_id", b"a"), (b"workflow_id", b"b"), (b"text", b"x")])),
-        ("binary text", "undecodable", fields(&[(b"workflow_id", &id("text")), (b"text", b"\xff")])),
-        ("foreign key", "undecodable", fields(&[(b"workflow_id", &id("key")), (b"artifact_key", b"secret")])),
-        ("no text", "artifact-missing", fields(&[(b"workflow_id", &id("none"))])),
-        (
-            "text gone",
-            "artifact-missing",
-            fields(&[(b"workflow_id", &id("gone")), (b"artifact_key", b"incident:artifact:gone")]),
-        ),
-        (
-            "path as agent",
-            "no-route",
-            fields(&[(b"workflow_id", &id("path")), (b"agent_target", b"../admin"), (b"text", b"x")]),
-        ),
-        (
-            "url as agent",
-            "no-route",
-            fields(&[(b"workflow_id", &id("url")), (b"agent_target", b"a@evil:1/b?c"), (b"text", b"x")]),
-        ),
-        ("unknown step", "no-route", fields(&[(b"workflow_id", &id("step")), (b"step", b"nobody"), (b"text", b"x")])),
+    let mut kinds: Vec<(&'static str, Fields)> = vec![
+        ("undecodable", fields(&[(b"step", b"investigation"), text])),
+        ("undecodable", fields(&[(b"workflow_id", b""), text])),
+        ("undecodable", fields(&[(b"\xff\xfe", b"\x00\x01"), text])),
+        ("undecodable", fields(&[(b"workflow_id", b"\xff\x00"), text])),
+        ("undecodable", fields(&[(b"workflow_id", b"a b"), text])),
+        ("undecodable", fields(&[(b"workflow_id", &long), text])),
+        ("undecodable", fields(&[(b"workflow_id", b"a"), (b"workflow_id", b"b"), text])),
+        ("undecodable", fields(&[(b"workflow_id", &id("binary-text")), (b"text", b"\xff")])),
+        ("undecodable", fields(&[(b"workflow_id", &id("foreign-key")), (b"artifact_key", b"secret")])),
+        ("artifact-missing", fields(&[(b"workflow_id", &id("no-text"))])),
+        ("artifact-missing", fields(&[(b"workflow_id", &id("gone")), (b"artifact_key", b"incident:artifact:gone")])),
+        ("no-route", fields(&[(b"workflow_id", &id("path")), (b"agent_target", b"../admin"), text])),
+        ("no-route", fields(&[(b"workflow_id", &id("url")), (b"agent_target", b"a@evil:1/b?c"), text])),
+        ("no-route", fields(&[(b"workflow_id", &id("step")), (b"step", b"nobody"), text])),
     ];
     if number == 0 {
-        kinds.push(("a megabyte", "undecodable", fields(&[(b"workflow_id", &id("huge")), (b"text", &huge)])));
+        let megabyte = vec![b'x'; 1_100_000];
+        kinds.push(("undecodable", fields(&[(b"workflow_id", &id("huge")), (b"text", &megabyte)])));
     }
     kinds
 }
@@ -166,7 +170,7 @@ async fn malformed_entries_among_good_ones_become_dead_letters() -> Result<()> {
     let mut expected = BTreeMap::<String, usize>::new();
     for number in 0..500 {
         books.order(&format!("good-{number}"), "echo").await?;
-        for (_, reason, fields) in if number < 50 { malformed(number) } else { Vec::new() } {
+        for (reason, fields) in if number < 50 { malformed(number) } else { Vec::new() } {
             let mut words: Vec<Vec<u8>> = [b"XADD".as_slice(), STREAM.as_bytes(), b"*"].map(<[u8]>::to_vec).to_vec();
             words.extend(fields.into_iter().flat_map(|(name, value)| [name, value]));
             books.0.cmd(&words).await?;

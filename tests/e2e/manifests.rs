@@ -39,7 +39,7 @@ const TRIGGER_KEYS: [&str; 16] = [
 /// The rendered objects.
 struct Manifests(Vec<Value>);
 
-/// A Deployment or StatefulSet with its only container.
+/// A `Deployment` or `StatefulSet` with its only container.
 struct Workload<'a> {
     object: &'a Value,
     pod: &'a Value,
@@ -55,6 +55,11 @@ type Known = BTreeMap<String, Option<String>>;
 
 fn at<'a>(value: &'a Value, pointer: &str) -> Result<&'a Value> {
     value.pointer(pointer).with_context(|| format!("no {pointer} in {value}"))
+}
+
+/// What stands at `pointer`, or null.
+fn look<'a>(value: &'a Value, pointer: &str) -> &'a Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str> {
@@ -82,7 +87,7 @@ impl Manifests {
     }
 
     fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
-        self.0.iter().filter(move |object| object["kind"] == kind)
+        self.0.iter().filter(move |object| *look(object, "/kind") == kind)
     }
 
     fn workloads(&self) -> Result<Vec<Workload<'_>>> {
@@ -100,12 +105,12 @@ impl Manifests {
         Ok(Workload { object, pod, container, program, arguments, environment: self.environment(container)? })
     }
 
-    /// What the container's environment will be: the ConfigMaps, then its own variables.
+    /// What the container's environment will be: the config maps, then its own variables.
     fn environment(&self, container: &Value) -> Result<BTreeMap<String, String>> {
         let mut environment = BTreeMap::new();
         for source in list(container, "/envFrom") {
             let name = text(source, "/configMapRef/name")?;
-            let map = self.of_kind("ConfigMap").find(|map| map["metadata"]["name"] == name);
+            let map = self.of_kind("ConfigMap").find(|map| *look(map, "/metadata/name") == name);
             let map = map.with_context(|| format!("no ConfigMap {name}"))?;
             for (variable, value) in at(map, "/data")?.as_object().context("data is no map")? {
                 environment.insert(variable.clone(), value.as_str().context("a value that is no text")?.to_owned());
@@ -122,7 +127,7 @@ impl Manifests {
         let labels = labels.as_object().context("a selector that is no map")?;
         let mut selected = self.workloads()?;
         selected.retain(|workload| {
-            let own = &workload.object["spec"]["template"]["metadata"]["labels"];
+            let own = look(workload.object, "/spec/template/metadata/labels");
             !labels.is_empty() && labels.iter().all(|(label, value)| own[label] == *value)
         });
         ensure!(selected.len() == 1, "{} workloads have {labels:?}", selected.len());
@@ -173,10 +178,10 @@ impl Workload<'_> {
     /// A port of the container, by number or name.
     fn resolve(&self, wanted: &Value) -> Result<u16> {
         let ports = list(self.container, "/ports");
-        let found = ports.iter().find(|port| port["name"] == *wanted || port["containerPort"] == *wanted);
-        port(
-            &found.with_context(|| format!("the container of {} has no port {wanted}", self.program))?["containerPort"],
-        )
+        let found =
+            ports.iter().find(|port| *look(port, "/name") == *wanted || *look(port, "/containerPort") == *wanted);
+        let found = found.with_context(|| format!("the container of {} has no port {wanted}", self.program))?;
+        port(look(found, "/containerPort"))
     }
 
     fn probes(&self) -> Result<Vec<(&str, u16)>> {
@@ -210,7 +215,7 @@ async fn every_port_is_one_that_the_program_listens_on() -> Result<()> {
     let manifests = Manifests::render()?;
     for workload in manifests.workloads()? {
         let listening: BTreeSet<u16> = workload.listeners().await?.into_values().collect();
-        let declared = list(workload.container, "/ports").iter().map(|entry| port(&entry["containerPort"]));
+        let declared = list(workload.container, "/ports").iter().map(|entry| port(look(entry, "/containerPort")));
         ensure!(declared.collect::<Result<BTreeSet<_>>>()? == listening, "{} has {listening:?}", workload.container);
         workload.probes()?;
     }
@@ -218,13 +223,13 @@ async fn every_port_is_one_that_the_program_listens_on() -> Result<()> {
         let workload = manifests.selected(at(service, "/spec/selector")?)?;
         for entry in list(service, "/spec/ports") {
             let target = workload.resolve(at(entry, "/targetPort")?)?;
-            ensure!(target == port(&entry["port"])?, "{entry} does not lead to the same port");
+            ensure!(target == port(look(entry, "/port"))?, "{entry} does not lead to the same port");
         }
     }
     for policy in manifests.of_kind("NetworkPolicy") {
         let workload = manifests.selected(at(policy, "/spec/podSelector/matchLabels")?)?;
         let rules = list(policy, "/spec/ingress").iter();
-        let admitted = rules.flat_map(|rule| list(rule, "/ports")).map(|entry| port(&entry["port"]));
+        let admitted = rules.flat_map(|rule| list(rule, "/ports")).map(|entry| port(look(entry, "/port")));
         let listening: BTreeSet<u16> = workload.listeners().await?.into_values().collect();
         ensure!(admitted.collect::<Result<BTreeSet<_>>>()? == listening, "{policy} should admit {listening:?}");
     }
@@ -291,27 +296,28 @@ fn keda_scales_the_workers_and_never_below_now_while_it_is_blind() -> Result<()>
     let manifests = Manifests::render()?;
     let (scaled, trigger) = manifests.scaled_object()?;
     let worker = manifests.of_kind("Deployment").find(|object| {
-        object["metadata"]["name"] == scaled["spec"]["scaleTargetRef"]["name"] && object["kind"] == "Deployment"
+        *look(object, "/metadata/name") == *look(scaled, "/spec/scaleTargetRef/name")
+            && *look(object, "/kind") == "Deployment"
     });
     let worker = manifests.workload(worker.context("scaleTargetRef names no Deployment")?)?;
-    ensure!((worker.program, worker.arguments.as_slice()) == ("stream-dispatcher", &["work"]));
-    ensure!(worker.object["spec"].get("replicas").is_none(), "replicas are KEDA's");
+    ensure!(worker.program == "stream-dispatcher" && worker.arguments == ["work"]);
+    ensure!(look(worker.object, "/spec").get("replicas").is_none(), "replicas are KEDA's");
     ensure!(!worker.environment.contains_key("CONSUMER_NAME"), "pods would share one name");
 
-    ensure!(trigger["type"] == "external-push");
+    ensure!(*look(trigger, "/type") == "external-push");
     let metadata = at(trigger, "/metadata")?.as_object().context("metadata is no map")?;
     for (key, value) in metadata {
         ensure!(TRIGGER_KEYS.contains(&key.as_str()) && value.is_string(), "{key}: {value}");
     }
-    let service = manifests.of_kind("Service").find(|service| service["spec"]["ports"][0]["name"] == "grpc");
+    let service = manifests.of_kind("Service").find(|service| *look(service, "/spec/ports/0/name") == "grpc");
     let service = service.context("no Service with a port named grpc")?;
     let (name, namespace) = (text(service, "/metadata/name")?, text(service, "/metadata/namespace")?);
-    let address = format!("{name}.{namespace}:{}", service["spec"]["ports"][0]["port"]);
-    ensure!(trigger["metadata"]["scalerAddress"] == address.as_str(), "expected {address}");
+    let address = format!("{name}.{namespace}:{}", look(service, "/spec/ports/0/port"));
+    ensure!(*look(trigger, "/metadata/scalerAddress") == address.as_str(), "expected {address}");
 
-    ensure!(scaled["spec"]["minReplicaCount"] == 0 && scaled["spec"]["maxReplicaCount"].as_u64() > Some(1));
+    ensure!(*look(scaled, "/spec/minReplicaCount") == 0 && look(scaled, "/spec/maxReplicaCount").as_u64() > Some(1));
     let fallback = json!({"failureThreshold": 4, "replicas": 1, "behavior": "currentReplicasIfHigher"});
-    ensure!(scaled["spec"]["fallback"] == fallback, "{}", scaled["spec"]["fallback"]);
+    ensure!(*look(scaled, "/spec/fallback") == fallback, "{}", look(scaled, "/spec/fallback"));
     Ok(())
 }
 
@@ -336,13 +342,14 @@ fn every_pod_is_confined() -> Result<()> {
         at(container, "/resources/limits/memory")?;
         ensure!(text(container, "/image")?.starts_with("stream-dispatcher:"));
         let account = text(pod, "/serviceAccountName")?;
-        ensure!(manifests.of_kind("ServiceAccount").any(|object| object["metadata"]["name"] == account));
+        ensure!(manifests.of_kind("ServiceAccount").any(|object| *look(object, "/metadata/name") == account));
         let labels = at(workload.object, "/spec/template/metadata/labels")?;
         let policy = |policy: &&Value| {
-            policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == labels["app.kubernetes.io/name"]
+            *look(policy, "/spec/podSelector/matchLabels/app.kubernetes.io~1name")
+                == *look(labels, "/app.kubernetes.io~1name")
         };
         let policy = manifests.of_kind("NetworkPolicy").find(policy).context("a pod without a NetworkPolicy")?;
-        ensure!(policy["spec"]["policyTypes"] == json!(["Ingress", "Egress"]));
+        ensure!(*look(policy, "/spec/policyTypes") == json!(["Ingress", "Egress"]));
     }
     Ok(())
 }
@@ -353,7 +360,11 @@ fn nothing_waits_for_the_secret() -> Result<()> {
     for workload in Manifests::render()?.workloads()? {
         let mut secrets = list(workload.pod, "/volumes").iter().filter_map(|volume| volume.get("secret")).peekable();
         ensure!(secrets.peek().is_some(), "{} cannot be given a password", workload.program);
-        ensure!(secrets.all(|secret| secret["optional"] == true), "a volume of {} is not optional", workload.program);
+        ensure!(
+            secrets.all(|secret| *look(secret, "/optional") == true),
+            "a volume of {} is not optional",
+            workload.program
+        );
         let mut files = workload.environment.iter().filter(|(name, _)| name.ends_with("_FILE"));
         ensure!(files.all(|(_, path)| path.is_empty()), "a file is named in {:?}", workload.environment);
     }

@@ -47,8 +47,8 @@ async fn directly_then_back(kind: AgentKind) -> Result<()> {
     .await?;
     ensure!(count(&answer, "direct") + count(&answer, "duplicate") == 6, "{answer}");
     // A repetition, also of what went over the stream before, adds nothing.
-    let again: Vec<_> = during.iter().chain(&before).cloned().collect();
-    let (status, answer) = alerts::post(&hook.http, &again).await?;
+    let repeated: Vec<_> = during.iter().chain(&before).cloned().collect();
+    let (status, answer) = alerts::post(&hook.http, &repeated).await?;
     ensure!(status == 200 && count(&answer, "duplicate") == 9 && count(&answer, "accepted") == 0, "{status} {answer}");
     ensure!(runs(&agent)?.len() == 9, "{:?}", runs(&agent)?);
 
@@ -61,12 +61,12 @@ async fn directly_then_back(kind: AgentKind) -> Result<()> {
     let mut books = Books::at(&trio.master_address().await?).await?;
     eventually_ok("the direct runs to be handed over and settled", PATIENCE, async || {
         books.is_drained().await?;
-        let states = books.column("incident:outcomes", "state").await?;
-        ensure!(states == ["settled"; 9], "{states:?}");
+        let ends = books.column("incident:outcomes", "state").await?;
+        ensure!(ends == ["settled"; 9], "{ends:?}");
         Ok(())
     })
     .await?;
-    let (status, answer) = alerts::post(&hook.http, &again).await?;
+    let (status, answer) = alerts::post(&hook.http, &repeated).await?;
     ensure!(status == 200 && count(&answer, "duplicate") == 9, "{status} {answer}");
     books.is_drained().await?;
     ensure!(runs(&agent)?.values().all(|count| *count == 1), "{:?}", runs(&agent)?);

@@ -59,7 +59,8 @@ async fn killed_in_the_middle(kind: AgentKind) -> Result<()> {
     let killed = Instant::now();
     eventually_ok("another worker to have it", PATIENCE, async || {
         let row = place.books.0.cmd(&["XPENDING", STREAM, GROUP, "-", "+", "1"]).await?;
-        let holder = row.items()?.first().context("nothing pending")?.items()?[1].text()?.to_owned();
+        let row = row.items()?.first().context("nothing pending")?;
+        let holder = row.items()?.get(1).context("no holder")?.text()?.to_owned();
         ensure!(holder != owner, "still {holder}'s");
         Ok(())
     })
@@ -136,7 +137,7 @@ async fn a_worker_that_is_asked_to_go_gives_back_what_is_not_running() -> Result
     }
     ensure!(place.books.length(DEAD).await? == 0);
     let consumers = place.books.0.cmd(&["XINFO", "CONSUMERS", STREAM, GROUP]).await?;
-    let names: Vec<_> = consumers.items()?.iter().map(|row| row.fields()).collect::<Result<_>>()?;
+    let names: Vec<_> = consumers.items()?.iter().map(line_tests::Reply::fields).collect::<Result<_>>()?;
     let left =
         names.iter().filter(|row| row.get("name").is_some_and(|name| name.text().is_ok_and(|n| n != "handed-back")));
     ensure!(left.count() == 1, "only the second worker is a consumer: {names:?}");
