@@ -67,7 +67,11 @@ impl Own {
             }
             let since = Instant::now();
             let rows = group::own_pending(session, &crew.names.group, self.from, slots.len()).await?;
-            let ids: Vec<_> = rows.iter().map(|row| row.id).filter(|id| !crew.holds(*id)).collect();
+            let ids: Vec<_> = rows
+                .iter()
+                .filter(|row| from_before(row.idle_ms, session) && !crew.holds(row.id))
+                .map(|row| row.id)
+                .collect();
             let entries = group::claim_own(session, &crew.names.group, &ids).await?;
             crew.metrics.entries("claimed", entries.len() as u64);
             self.done = rows.len() < slots.len();
@@ -79,6 +83,12 @@ impl Own {
         }
         Ok(())
     }
+}
+
+/// Whether an entry was delivered before the session began: what was read on it is on its way to a
+/// dispatch and only not held yet.
+fn from_before(idle_ms: i64, session: &Session) -> bool {
+    u128::try_from(idle_ms).is_ok_and(|idle| idle > session.age().as_millis())
 }
 
 /// Claims as much as there are free slots; answers where the next round starts.

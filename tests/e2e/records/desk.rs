@@ -117,7 +117,8 @@ impl Desk {
         entry: &Entry,
         fresh: bool,
     ) -> Result<Taken> {
-        let call = record::take(names, &subject(incident, entry), &run(incident), fresh);
+        let assumed = Run { attempts: 1, ..run(incident) };
+        let call = record::take(names, &subject(incident, entry), &assumed, fresh);
         Ok(record::taken(&self.session.invoke(&call).await?, "kagent/triage-agent")?)
     }
 
