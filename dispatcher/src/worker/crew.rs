@@ -1,7 +1,6 @@
 //! What the loops of a worker share: the slots, what is held, and the way an entry goes.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,7 +40,7 @@ pub struct Crew {
     held: Mutex<HashMap<EntryId, Arc<Held>>>,
     finishes: mpsc::Sender<Finished>,
     renewed: watch::Sender<u64>,
-    dispatching: AtomicU64,
+    dispatching: watch::Sender<usize>,
 }
 
 /// What a crew is made of.
@@ -86,7 +85,7 @@ impl Crew {
             held: Mutex::default(),
             finishes,
             renewed: watch::Sender::new(0),
-            dispatching: AtomicU64::new(0),
+            dispatching: watch::Sender::new(0),
         };
         (Arc::new(crew), queue)
     }
@@ -105,7 +104,7 @@ impl Crew {
             all.insert(held.entry.id, Arc::clone(&held));
         }
         self.metrics.began();
-        self.dispatching.fetch_add(1, Ordering::AcqRel);
+        self.dispatching.send_modify(|count| *count += 1);
         let crew = Arc::clone(self);
         self.life.spawn_short("dispatch", async move {
             let guard = Guard { crew: Arc::clone(&crew), held: Arc::clone(&held), began: Instant::now() };
@@ -154,9 +153,10 @@ impl Crew {
         self.lock().values().cloned().collect()
     }
 
-    /// Dispatches that have not ended.
-    pub fn dispatching(&self) -> u64 {
-        self.dispatching.load(Ordering::Acquire)
+    /// Ends when no dispatch is under way.
+    pub(super) async fn idle(&self) {
+        // The sender lives as long as the crew does.
+        let _ = self.dispatching.subscribe().wait_for(|count| *count == 0).await;
     }
 
     /// What is held was renewed on this session; only then others may be claimed or new ones read.
@@ -205,7 +205,7 @@ impl Drop for Guard {
             all.remove(&id);
         }
         drop(all);
-        self.crew.dispatching.fetch_sub(1, Ordering::AcqRel);
+        self.crew.dispatching.send_modify(|count| *count -= 1);
         self.crew.metrics.ended(self.began.elapsed());
     }
 }

@@ -13,17 +13,11 @@ const FOR_GOODBYES: Duration = Duration::from_millis(1500);
 /// Runs from the start, acts at the soft stop.
 pub(super) async fn run(crew: Arc<Crew>, grace: Duration) {
     crew.stops.soft.cancelled().await;
-    let last_call = tokio::time::Instant::now() + grace.saturating_sub(FOR_GOODBYES);
-    while crew.dispatching() > 0 && tokio::time::Instant::now() < last_call {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    if tokio::time::timeout(grace.saturating_sub(FOR_GOODBYES), crew.idle()).await.is_err() {
+        tracing::warn!("the grace is nearly over: what still runs is given back");
     }
     crew.stops.last_call.cancel();
-    let gone = async {
-        while crew.dispatching() > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    if tokio::time::timeout(FOR_GOODBYES / 2, gone).await.is_err() {
+    if tokio::time::timeout(FOR_GOODBYES / 2, crew.idle()).await.is_err() {
         let ids: Vec<_> = crew.all_held().iter().map(|held| held.entry.id).collect();
         crew.give_back(&ids).await;
     }
