@@ -23,6 +23,15 @@ tools: ## get redis-server, redis-sentinel and the test agents' Python environme
 clean-tools: ## remove target/tools
 	rm -rf target/tools
 
+# --- see it work ------------------------------------------------------------
+
+.PHONY: demo
+demo: ## the whole line here: burst, failover, outage, and a table of what ran; KEEP=1 leaves it running
+	@tools/redis.sh
+	@tools/agents.sh
+	$(CARGO) build --locked --profile demo -p stream-dispatcher -p stream-scaler -p line-tests --bin stream-dispatcher --bin stream-scaler --bin demo
+	@target/demo/demo $(if $(KEEP),--keep)
+
 # --- build and check --------------------------------------------------------
 
 .PHONY: build
@@ -32,6 +41,16 @@ build: ## build the programs (development profile)
 .PHONY: test
 test: tools build ## run every test, against real Redis, Sentinel and A2A servers
 	$(CARGO) test --locked --workspace
+
+# Tests that depend on the server; the others are the same on all.
+SERVER_TESTS := --test records --test line --test worker --test failover --test outage --test dispatch
+
+.PHONY: test-servers
+test-servers: tools build ## run the tests that depend on it on Redis 8.0 and Valkey 8.1 too
+	@for servers in $$(tools/other-servers.sh); do \
+		echo "== $$servers"; \
+		LINE_TEST_SERVERS=$$servers $(CARGO) test --locked -p line-tests $(SERVER_TESTS); \
+	done
 
 .PHONY: footprint
 footprint: tools ## print idle memory and start time of the release programs

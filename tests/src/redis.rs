@@ -14,6 +14,12 @@ use crate::ports::free_port;
 use crate::process::Program;
 use crate::resp::Client;
 
+/// Where the servers are, below target/tools; `make test-servers` builds the tests with others.
+const SERVERS: &str = match option_env!("LINE_TEST_SERVERS") {
+    Some(folder) => folder,
+    None => "bin",
+};
+
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -59,7 +65,7 @@ impl Redis {
         let file = folder.path().join("redis.conf");
         let config = format!("{config}dir {}\n", folder.path().display());
         std::fs::write(&file, config)?;
-        let launch = Launch::new(places::tool(&format!("bin/{program}"))?).args([file]);
+        let launch = Launch::new(places::tool(&format!("{SERVERS}/{program}"))?).args([file]);
         let mut redis = Self { launch, folder, port, password, program: None };
         redis.restart().await?;
         Ok(redis)

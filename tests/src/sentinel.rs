@@ -61,6 +61,11 @@ impl Trio {
         Ok(Self { nodes, sentinels, options })
     }
 
+    /// The data servers' `host:port` list.
+    pub fn addresses(&self) -> Vec<String> {
+        self.nodes.iter().map(Redis::address).collect()
+    }
+
     /// The sentinels' `host:port` list.
     pub fn sentinels(&self) -> Vec<String> {
         self.sentinels.iter().map(Redis::address).collect()
