@@ -50,7 +50,6 @@ impl<'a> Demo<'a> {
     async fn drained(&self) -> Result<()> {
         eventually_ok("the stream to be worked off", self.patience, async || self.books().await?.is_drained().await)
             .await
-            .with_context(|| self.last_words())
     }
 
     /// Waits until the agent's log has every incident of a phase that was answered with 200.
@@ -70,22 +69,29 @@ impl<'a> Demo<'a> {
         let missing = self.ledger.missing(phase, &self.executions()?);
         let alerts = self.ledger.alerts(phase);
         let counts = repeat(&self.stage.hook.http, &alerts, self.patience).await?;
-        self.ledger.add_healed(phase, counts.accepted);
         self.ledger.add_direct(phase, counts.direct);
-        self.screen.say(&format!(
-            "Redis had lost {missing} accepted incidents; Alertmanager repeats all {}: {} known, {} brought back",
-            alerts.len(),
-            counts.duplicate,
-            counts.accepted,
-        ))?;
+        self.ledger.add_forgotten(phase, counts.accepted);
+        let (all, forgotten) = (alerts.len(), counts.accepted);
+        if forgotten == 0 {
+            self.screen.say(&format!("Alertmanager repeats all {all}: all are known"))?;
+        } else {
+            self.screen.say(&format!(
+                "Alertmanager repeats all {all}: {forgotten} went down with the old master, {missing} of them before they ran; \
+                 the workers ask the agent about each"
+            ))?;
+        }
         self.drained().await?;
-        self.all_ran(phase).await
+        self.all_ran(phase).await?;
+        self.ledger.add_healed(phase, missing);
+        Ok(())
     }
 
-    /// The end of every worker's log, for a failure.
-    fn last_words(&self) -> String {
-        let workers = self.stage.workers.iter();
-        let logs: Vec<_> = workers.map(|worker| format!("a worker's log ends:\n{}", worker.program.tail())).collect();
-        if logs.is_empty() { "no worker runs".to_owned() } else { logs.join("\n") }
+    /// The end of every log, for a failure.
+    pub(crate) fn last_words(&self) -> String {
+        let Stage { scaler, hook, workers, .. } = &self.stage;
+        let named = [("scaler", scaler), ("hook", hook)].into_iter().chain(workers.iter().map(|one| ("worker", one)));
+        named.fold(String::new(), |text, (name, member)| {
+            format!("{text}--- {name}, the end of its log:\n{}\n", member.program.tail())
+        })
     }
 }

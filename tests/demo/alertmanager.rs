@@ -74,6 +74,10 @@ pub(crate) async fn repeat(hook: &str, alerts: &[Alert], patience: Duration) -> 
         counts.add(notify(hook, group, patience).await?.counts);
     }
     let seen = counts.accepted + counts.duplicate;
-    ensure!(seen >= alerts.len() as u64, "the hook says nothing about {} alerts: {counts:?}", alerts.len() as u64 - seen);
+    ensure!(
+        seen >= alerts.len() as u64,
+        "the hook says nothing about {} alerts: {counts:?}",
+        alerts.len() as u64 - seen
+    );
     Ok(counts)
 }

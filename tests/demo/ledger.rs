@@ -41,7 +41,9 @@ pub(crate) struct Row {
     pub(crate) lost: u64,
     /// Given to the agent by the hook itself.
     pub(crate) direct: u64,
-    /// Lost by Redis, and brought back by Alertmanager's repetition.
+    /// Accepted, and unknown to Redis when Alertmanager repeated it, run or not.
+    pub(crate) forgotten: u64,
+    /// Forgotten before it ran, and run after Alertmanager repeated it.
     pub(crate) healed: u64,
 }
 
@@ -57,6 +59,7 @@ struct Posted {
 pub(crate) struct Ledger {
     posted: Vec<Posted>,
     direct: BTreeMap<Phase, u64>,
+    forgotten: BTreeMap<Phase, u64>,
     healed: BTreeMap<Phase, u64>,
 }
 
@@ -76,7 +79,12 @@ impl Ledger {
         *self.direct.entry(phase).or_default() += count;
     }
 
-    /// Notes incidents that a repetition brought back.
+    /// Notes incidents that Redis did not know when they were repeated.
+    pub(crate) fn add_forgotten(&mut self, phase: Phase, count: u64) {
+        *self.forgotten.entry(phase).or_default() += count;
+    }
+
+    /// Notes incidents that had not run before they were repeated.
     pub(crate) fn add_healed(&mut self, phase: Phase, count: u64) {
         *self.healed.entry(phase).or_default() += count;
     }
@@ -99,8 +107,13 @@ impl Ledger {
 
     fn row(&self, phase: Phase, executions: &[Execution]) -> Row {
         let of = |counts: &BTreeMap<Phase, u64>| counts.get(&phase).copied().unwrap_or_default();
-        let mut row =
-            Row { name: phase.name(), direct: of(&self.direct), healed: of(&self.healed), ..Row::default() };
+        let mut row = Row {
+            name: phase.name(),
+            direct: of(&self.direct),
+            forgotten: of(&self.forgotten),
+            healed: of(&self.healed),
+            ..Row::default()
+        };
         for posted in self.posted.iter().filter(|posted| posted.phase == phase) {
             let runs = executions.iter().filter(|execution| caused_by(execution, &posted.alert)).count();
             row.answered += u64::from(posted.answered);

@@ -19,7 +19,7 @@ mod stage;
 mod table;
 
 use acts::Demo;
-use screen::Screen;
+use screen::{Screen, heading, print};
 use signals::Signals;
 use stage::Stage;
 use table::Sum;
@@ -62,51 +62,51 @@ async fn main() -> ExitCode {
 async fn run(screen: &Screen, options: &Options) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
     let shown = tokio::select! {
-        shown = show(screen, options) => Some(shown?),
+        // A terminal's Ctrl-C reaches the servers too: what they break then is no failure of the demo.
+        biased;
         () = signals.next() => None,
+        shown = show(screen, options) => Some(shown?),
     };
     let Some(shown) = shown else {
         screen.say("interrupted: everything is stopped and removed")?;
         return Ok(ExitCode::from(INTERRUPTED));
     };
     if options.keep {
-        if let Some(problem) = &shown.problem {
-            screen.error(problem);
-        }
-        screen.text(&shown.stage.addresses())?;
+        print(&shown.stage.addresses())?;
         screen.say("everything keeps running; Ctrl-C stops it")?;
         signals.next().await;
     }
     drop(shown.stage);
     screen.say("everything is stopped and removed")?;
-    if let (Some(problem), false) = (&shown.problem, options.keep) {
-        screen.error(problem);
-    }
-    screen.text(&format!("{}\n", shown.last_line))?;
-    Ok(if shown.problem.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    print(&format!("{}\n", shown.last_line))?;
+    Ok(if shown.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// What is there after the last act.
 struct Shown {
     stage: Stage,
-    /// Why the demo counts as failed.
-    problem: Option<anyhow::Error>,
+    failed: bool,
     last_line: String,
 }
 
 async fn show(screen: &Screen, options: &Options) -> Result<Shown> {
     let workers = if options.without_worker { 0 } else { 2 };
-    screen.heading("The line")?;
+    heading("The line")?;
     let stage = Stage::start(screen, workers).await.context("the line could not be started")?;
     let mut demo = Demo::new(stage, screen, options.patience);
     let played = acts::play(&mut demo).await;
     let rows = demo.ledger.rows(&demo.stage.agent.executions_from_log()?);
     let (sum, seconds) = (Sum::of(&rows), screen.elapsed().as_secs_f64());
-    screen.heading("What the agent's own run log says")?;
-    screen.text(&table::render(&rows))?;
+    heading("What the agent's own run log says")?;
+    print(&table::render(&rows))?;
     let gap = demo.gap.map_or("not measured".to_owned(), |gap| format!("{} ms", gap.as_millis()));
-    screen.text(&format!(
+    print(&format!(
         "From the new master's first write to the first dispatch of a new incident: {gap}\nThe whole demo: {seconds:.1} s\n\n"
     ))?;
-    Ok(Shown { problem: played.and_then(|()| sum.verdict()).err(), last_line: sum.last_line(seconds), stage: demo.stage })
+    let problem = played.and_then(|()| sum.verdict()).err();
+    if let Some(problem) = &problem {
+        screen::complain(&demo.last_words());
+        screen.error(problem);
+    }
+    Ok(Shown { stage: demo.stage, failed: problem.is_some(), last_line: sum.last_line(seconds) })
 }

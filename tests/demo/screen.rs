@@ -30,15 +30,10 @@ impl Screen {
         self.started.elapsed()
     }
 
-    /// The beginning of an act.
-    pub(crate) fn heading(&self, text: &str) -> Result<()> {
-        self.text(&format!("\n{BOLD}{text}{PLAIN}\n"))
-    }
-
     /// Something happened.
     pub(crate) fn say(&self, text: &str) -> Result<()> {
         let seconds = self.elapsed().as_secs_f64();
-        self.text(&format!("{DIM}{seconds:7.2} s{PLAIN}  {text}\n"))
+        print(&format!("{DIM}{seconds:7.2} s{PLAIN}  {text}\n"))
     }
 
     /// Something that had to be shown was seen.
@@ -46,17 +41,26 @@ impl Screen {
         self.say(&format!("{GREEN}{text}{PLAIN}"))
     }
 
-    /// Text without a time. A reader that has gone away ends the demo.
-    pub(crate) fn text(&self, text: &str) -> Result<()> {
-        let mut out = anstream::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        Ok(out.flush()?)
-    }
-
     /// Why the demo failed.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         let seconds = self.elapsed().as_secs_f64();
-        // Nobody is left to be told when this cannot be written.
-        writeln!(anstream::stderr(), "{DIM}{seconds:7.2} s{PLAIN}  {RED}demo failed: {error:#}{PLAIN}").ok();
+        complain(&format!("{DIM}{seconds:7.2} s{PLAIN}  {RED}demo failed: {error:#}{PLAIN}\n"));
     }
+}
+
+/// Text without a time. A reader that has gone away ends the demo.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// The beginning of an act.
+pub(crate) fn heading(text: &str) -> Result<()> {
+    print(&format!("\n{BOLD}{text}{PLAIN}\n"))
+}
+
+/// Text on stderr; nobody is left to be told when it cannot be written.
+pub(crate) fn complain(text: &str) {
+    write!(anstream::stderr(), "{text}").ok();
 }

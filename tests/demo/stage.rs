@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use line_tests::line::Settings;
 use line_tests::{Agent, AgentKind, AgentOptions, Member, Trio, TrioOptions};
 
@@ -21,9 +21,8 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts one after the other and says so.
     pub(crate) async fn start(screen: &Screen, workers: usize) -> Result<Self> {
-        let mut trio = Trio::start(TrioOptions::default()).await?;
-        let nodes: Vec<_> = trio.nodes().iter().map(line_tests::Redis::address).collect();
-        screen.say(&format!("Redis: {}; Sentinels: {}", nodes.join(", "), trio.sentinels().join(", ")))?;
+        let trio = Trio::start(TrioOptions::default()).await?;
+        screen.say(&format!("Redis: {}; Sentinels: {}", trio.addresses().join(", "), trio.sentinels().join(", ")))?;
         let agent = Agent::start(AgentKind::V10, AgentOptions::default()).await?;
         screen.say(&format!("an A2A agent (version 1.0): {}", agent.url()))?;
         let settings = Settings::of_trio(&trio).agents_at(&agent.url());
@@ -38,6 +37,14 @@ impl Stage {
             crew.push(worker);
         }
         Ok(Self { trio, agent, scaler, hook, workers: crew })
+    }
+
+    /// Fails if a program has ended.
+    pub(crate) fn all_running(&mut self) -> Result<()> {
+        for member in self.workers.iter_mut().chain([&mut self.scaler, &mut self.hook]) {
+            ensure!(member.program.is_running(), "a program has ended: {}", member.program.tail());
+        }
+        Ok(())
     }
 
     /// Where everything listens, for people who want to look around.

@@ -5,7 +5,8 @@ use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets
 
 use crate::ledger::Row;
 
-const HEADINGS: [&str; 7] = ["phase", "answered 200", "ran once", "ran twice", "lost", "direct", "healed by repeat"];
+const HEADINGS: [&str; 8] =
+    ["phase", "answered 200", "ran once", "ran twice", "lost", "direct", "forgotten by Redis", "healed by repeat"];
 
 /// The rows and their sum. Colours are in it; the stream that it is written to takes them out where they
 /// do not belong.
@@ -24,6 +25,7 @@ pub(crate) fn render(rows: &[Row]) -> String {
             bad(row.twice),
             bad(row.lost),
             number(row.direct),
+            number(row.forgotten),
             number(row.healed),
         ]);
     }
@@ -44,6 +46,7 @@ impl Sum {
             twice: sum.twice + row.twice,
             lost: sum.lost + row.lost,
             direct: sum.direct + row.direct,
+            forgotten: sum.forgotten + row.forgotten,
             healed: sum.healed + row.healed,
         }))
     }

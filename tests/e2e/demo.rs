@@ -62,7 +62,10 @@ async fn a_line_without_a_worker_is_a_failure_that_leaves_nothing_behind() -> Re
     let code = demo.exit_code(PATIENCE).await?;
     ensure!(code == 1, "exit {code}");
     let (output, log) = (demo.output(), demo.log());
-    ensure!(log.contains("demo failed: the backlog: no worker runs"), "{log}");
+    ensure!(
+        log.contains("demo failed: the backlog") && log.contains("there is still a backlog of 60, with 0 workers"),
+        "{log}"
+    );
     let last = output.lines().last().unwrap_or_default();
     ensure!(last.starts_with("demo: incidents=60 once=0 twice=0 lost=60 seconds="), "{output}");
     nothing_is_left(folder.path()).await

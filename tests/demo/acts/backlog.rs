@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use line_tests::alerts::burst;
-use line_tests::keda::{Keda, ScaledObject};
 use line_tests::eventually_ok;
+use line_tests::keda::{Keda, ScaledObject};
 
 use super::Demo;
 use crate::alertmanager::notify;
 use crate::ledger::Phase;
+use crate::screen::heading;
 
 const NOTIFICATIONS: u64 = 6;
 const ALERTS: u64 = 10;
@@ -17,7 +18,7 @@ const ALERTS: u64 = 10;
 const ORDER: &str = "slow 0.5";
 
 pub(super) async fn play(demo: &mut Demo<'_>) -> Result<()> {
-    demo.screen.heading("1. Alerts come in a burst, KEDA asks the scaler")?;
+    heading("1. Alerts come in a burst, KEDA asks the scaler")?;
     let keda = Watcher::connect(&demo.stage.scaler.grpc).await?;
     let before = keda.look().await?;
     demo.screen.say(&format!("scaler: {}", keda.words(before)))?;
@@ -74,7 +75,8 @@ impl Watcher {
     fn words(&self, look: Look) -> String {
         let active = if look.active { "active" } else { "not active" };
         let workers = look.backlog.div_ceil(self.target);
-        format!("{active}, backlog {}: KEDA would run {workers} workers", look.backlog)
+        let plural = if workers == 1 { "" } else { "s" };
+        format!("{active}, backlog {}: KEDA would run {workers} worker{plural}", look.backlog)
     }
 
     /// Says what changes until a backlog was seen and is gone; gives the highest.
@@ -89,10 +91,10 @@ impl Watcher {
                 highest = highest.max(look.backlog);
             }
             ensure!(highest > 0, "the scaler has shown no backlog");
-            ensure!(!look.active && look.backlog == 0, "there is still a backlog of {}", look.backlog);
+            let (backlog, workers) = (look.backlog, demo.stage.workers.len());
+            ensure!(!look.active && backlog == 0, "there is still a backlog of {backlog}, with {workers} workers");
             Ok(highest)
         })
         .await
-        .with_context(|| demo.last_words())
     }
 }

@@ -7,6 +7,7 @@ use line_tests::eventually_ok;
 use super::Demo;
 use crate::alertmanager::{Answered, notify, repeat};
 use crate::ledger::{Phase, caused_by};
+use crate::screen::heading;
 
 /// Over before Redis is back.
 const SHORT: u64 = 6;
@@ -15,16 +16,23 @@ const LONG: u64 = 6;
 /// Alerts afterwards.
 const AFTER: u64 = 10;
 
+/// What the agent ran without Redis.
+struct FirstRun {
+    message_id: String,
+    task_id: String,
+}
+
 pub(super) async fn play(demo: &mut Demo<'_>) -> Result<()> {
-    demo.screen.heading("3. Redis is gone, and comes back")?;
+    heading("3. Redis is gone, and comes back")?;
     demo.stage.trio.stop_all_redis().await?;
     demo.screen.say("all Redis servers are killed; alerts keep coming")?;
-    let ids = without_redis(demo).await?;
+    let runs = without_redis(demo).await?;
 
     demo.stage.trio.start_all_redis().await?;
     demo.screen.say("the Redis servers are started again")?;
-    handed_over(demo, &ids).await?;
-    demo.screen.say(&format!("the workers have settled all {} runs, each by its task: none was sent again", ids.len()))?;
+    handed_over(demo, &runs).await?;
+    let count = runs.len();
+    demo.screen.say(&format!("all {count} runs are handed over and settled, each with the task that it ran as"))?;
     demo.repeat(Phase::Outage).await?;
 
     let answered = post(demo, Phase::Return, AFTER, "echo").await?;
@@ -32,7 +40,8 @@ pub(super) async fn play(demo: &mut Demo<'_>) -> Result<()> {
     demo.screen.say(&format!("{AFTER} new alerts: {on_stream} are on the stream again"))?;
     ensure!(on_stream == AFTER, "{answered:?}");
     demo.repeat(Phase::Return).await?;
-    demo.screen.good("every incident has run")
+    demo.stage.all_running()?;
+    demo.screen.good("every incident has run, and no program was restarted")
 }
 
 async fn post(demo: &mut Demo<'_>, phase: Phase, count: u64, order: &str) -> Result<Answered> {
@@ -44,8 +53,8 @@ async fn post(demo: &mut Demo<'_>, phase: Phase, count: u64, order: &str) -> Res
     Ok(answered)
 }
 
-/// Alerts while Redis is away; gives the ids of the messages that the agent got.
-async fn without_redis(demo: &mut Demo<'_>) -> Result<Vec<String>> {
+/// Alerts while Redis is away; gives what the agent ran.
+async fn without_redis(demo: &mut Demo<'_>) -> Result<Vec<FirstRun>> {
     for (count, order) in [(SHORT, "echo"), (LONG, "slow 3")] {
         let Answered { counts, took, .. } = post(demo, Phase::Outage, count, order).await?;
         demo.screen.say(&format!(
@@ -61,26 +70,29 @@ async fn without_redis(demo: &mut Demo<'_>) -> Result<Vec<String>> {
     let counts = repeat(&demo.stage.hook.http, &alerts, demo.patience).await?;
     demo.screen.say(&format!("Alertmanager repeats them: duplicate={} direct={}", counts.duplicate, counts.direct))?;
     ensure!(counts.accepted == 0, "a repetition was taken as new: {counts:?}");
-    message_ids(demo, &alerts)
+    first_runs(demo, &alerts)
 }
 
-fn message_ids(demo: &Demo<'_>, alerts: &[Alert]) -> Result<Vec<String>> {
+/// The message and the task of each incident, from the agent's log.
+fn first_runs(demo: &Demo<'_>, alerts: &[Alert]) -> Result<Vec<FirstRun>> {
     let executions = demo.executions()?;
-    let id_of = |alert: &Alert| executions.iter().find(|run| caused_by(run, alert)).map(|run| run.message_id.clone());
-    alerts.iter().map(id_of).collect::<Option<_>>().context("an incident is not in the log")
+    let run_of = |alert: &Alert| {
+        let run = executions.iter().find(|run| caused_by(run, alert))?;
+        Some(FirstRun { message_id: run.message_id.clone(), task_id: run.task_id.clone()? })
+    };
+    alerts.iter().map(run_of).collect::<Option<_>>().context("an incident is not in the log")
 }
 
-/// Waits until Redis has a settled record of every direct run.
-async fn handed_over(demo: &Demo<'_>, ids: &[String]) -> Result<()> {
+/// Waits until Redis has a settled record of every direct run, with the task that the agent ran then.
+async fn handed_over(demo: &Demo<'_>, runs: &[FirstRun]) -> Result<()> {
     eventually_ok("the direct runs to be handed over and settled", demo.patience, async || {
         let mut books = demo.books().await?;
-        for id in ids {
-            let key = format!("incident:dispatch:{id}");
-            let (state, via) = (books.field(&key, "state").await?, books.field(&key, "via").await?);
-            ensure!(state == "settled" && via == "direct", "{id}: state {state:?}, via {via:?}");
+        for FirstRun { message_id, task_id } in runs {
+            let key = format!("incident:dispatch:{message_id}");
+            let (state, task) = (books.field(&key, "state").await?, books.field(&key, "task_id").await?);
+            ensure!(state == "settled" && task == *task_id, "{message_id}: state {state:?}, task {task:?} ({task_id})");
         }
         Ok(())
     })
     .await
-    .with_context(|| demo.last_words())
 }
