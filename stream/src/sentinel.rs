@@ -150,11 +150,11 @@ impl Shared {
 
 fn announce(before: Option<&Verdict>, now: Option<&Verdict>) {
     match (before, now) {
-        (Some(before), Some(now)) if before.master == now.master => {
-            if before.degraded != now.degraded {
-                tracing::warn!(degraded = now.degraded, answering = now.answering, "Sentinels changed");
-            }
-        }
+        (Some(before), Some(now)) if before.master == now.master => match (before.degraded, now.degraded) {
+            (false, true) => tracing::warn!(answering = now.answering, "few Sentinels answer"),
+            (true, false) => tracing::info!(answering = now.answering, "enough Sentinels answer"),
+            _ => {}
+        },
         (_, Some(now)) => {
             tracing::info!(master = %now.master, epoch = now.epoch, agreeing = now.agreeing, "Sentinel names a master");
         }

@@ -63,6 +63,9 @@ async fn directly_then_back(kind: AgentKind) -> Result<()> {
         books.is_drained().await?;
         let ends = books.column("incident:outcomes", "state").await?;
         ensure!(ends == ["settled"; 9], "{ends:?}");
+        let mut via = books.column("incident:outcomes", "via").await?;
+        via.sort();
+        ensure!(via.iter().filter(|via| *via == "direct").count() == 6, "{via:?}");
         Ok(())
     })
     .await?;

@@ -310,8 +310,10 @@ pub fn back<'a>(names: &Names, waiting: &str, count: usize) -> Call<'a> {
 pub enum Begun {
     /// Nobody has sent it.
     Queued,
-    /// It may have been sent: published before, or dispatched directly without an answer.
-    Sending,
+    /// It was offered to Redis before, with or without an answer: a worker may have sent it.
+    Offered,
+    /// It was sent directly and no answer came.
+    Unanswered,
     /// A direct run, known by its task.
     Accepted(Run),
 }
@@ -324,10 +326,11 @@ pub fn publish<'a>(
     deadline_ms: i64,
     rerun: Option<Duration>,
 ) -> Call<'a> {
-    let (state, run) = match begun {
-        Begun::Queued => ("queued", None),
-        Begun::Sending => ("sending", None),
-        Begun::Accepted(run) => ("accepted", Some(run)),
+    let (state, run, via) = match begun {
+        Begun::Queued => ("queued", None, "stream"),
+        Begun::Offered => ("sending", None, "stream"),
+        Begun::Unanswered => ("sending", None, "direct"),
+        Begun::Accepted(run) => ("accepted", Some(run), "direct"),
     };
     let message_id = incident.message_id();
     let call = scripts::PUBLISH
@@ -345,7 +348,7 @@ pub fn publish<'a>(
         .arg(run.map_or("", Run::task))
         .arg(run.map_or("", Run::wire))
         .arg(run.map_or("", |run| &run.agent))
-        .arg(if *begun == Begun::Queued { "stream" } else { "direct" })
+        .arg(via)
         .arg(&incident.text)
         .number(rerun.map_or(0, |after| after.as_millis()));
     incident.fields().into_iter().fold(call, |call, (name, value)| call.arg(name).arg(value))

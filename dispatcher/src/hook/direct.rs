@@ -247,7 +247,7 @@ impl Direct {
             Stage::Running => Begun::Accepted(item.run.clone()),
             Stage::Sending | Stage::Unanswered => {
                 self.metrics.duplicate_possible("direct");
-                Begun::Sending
+                Begun::Unanswered
             }
         };
         let deadline = session.redis_now_ms() + 2_000;

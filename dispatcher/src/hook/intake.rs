@@ -250,7 +250,7 @@ impl Intake {
             .iter()
             .map(|incident| {
                 // Redis can forget a whole run in a failover: what was offered before may have run.
-                let begun = if self.offered(incident).is_some() { Begun::Sending } else { Begun::Queued };
+                let begun = if self.offered(incident).is_some() { Begun::Offered } else { Begun::Queued };
                 record::publish(&self.names, incident, &begun, deadline, rerun)
             })
             .collect();

@@ -29,7 +29,7 @@ async fn while_its_entry_is_unread_or_pending_it_is_a_duplicate() -> Result<()> 
     desk.publish(&incident, &Begun::Queued).await?;
     ensure!(desk.publish(&incident, &Begun::Queued).await? == Published::Duplicate);
     let entry = desk.read(&desk.a).await?;
-    ensure!(desk.publish(&incident, &Begun::Sending).await? == Published::Duplicate);
+    ensure!(desk.publish(&incident, &Begun::Offered).await? == Published::Duplicate);
     desk.take(&desk.a, &incident, &entry).await?;
     ensure!(desk.publish(&incident, &Begun::Queued).await? == Published::Duplicate);
     ensure!(desk.books.length(STREAM).await? == 1);
@@ -77,7 +77,7 @@ async fn a_final_incident_is_a_duplicate_and_its_record_lives_on() -> Result<()>
 async fn an_incident_that_went_directly_is_handed_over_as_what_it_is() -> Result<()> {
     let mut desk = Desk::open().await?;
     let (asked, ran) = (incident("1"), incident("2"));
-    desk.publish(&asked, &Begun::Sending).await?;
+    desk.publish(&asked, &Begun::Unanswered).await?;
     ensure!(desk.field(&asked, "state").await? == "sending" && desk.field(&asked, "via").await? == "direct");
     let direct = Run { task_id: Some("task-9".into()), attempts: 1, ..run(&ran) };
     desk.publish(&ran, &Begun::Accepted(direct)).await?;

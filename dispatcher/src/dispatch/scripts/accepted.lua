@@ -8,6 +8,7 @@ if not rec then
   redis.call('HSET', KEYS[1], 'v', 1, 'entry_id', ARGV[2], 'stream', ARGV[1], 'attempts', 1)
 end
 redis.call('HSET', KEYS[1], 'state', 'accepted', 'replid', replid(), 'message_id', ARGV[3], 'context_id', ARGV[4],
-  'task_id', ARGV[5], 'wire', ARGV[6], 'agent', ARGV[7], 'owner', ARGV[8], 'via', ARGV[9], 'updated_at', now_ms())
+  'task_id', ARGV[5], 'wire', ARGV[6], 'agent', ARGV[7], 'owner', ARGV[8], 'updated_at', now_ms())
+redis.call('HSETNX', KEYS[1], 'via', ARGV[9])
 redis.call('HDEL', KEYS[1], 'waiting_since')
 return { 'ok' }

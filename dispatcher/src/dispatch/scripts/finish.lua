@@ -9,19 +9,21 @@ local function acknowledge()
   return redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 end
 
-local rec = record(KEYS[2], 'state', 'attempts')
+local rec = record(KEYS[2], 'state', 'attempts', 'via')
 if rec and rec.newer then return { 'newer' } end
 if rec and FINAL[rec.state] then
   redis.call('EXPIRE', KEYS[2], ARGV[13])
   return { 'already', acknowledge() }
 end
 local stamp = now_ms()
+-- How it first reached the agent stays so, whoever finishes it.
+local via = rec and rec.via ~= '' and rec.via or ARGV[12]
 local attempts = rec and rec.attempts ~= '' and rec.attempts or '1'
 if not rec then
   redis.call('HSET', KEYS[2], 'v', 1, 'entry_id', ARGV[3], 'stream', KEYS[1], 'attempts', attempts)
 end
 redis.call('HSET', KEYS[2], 'state', ARGV[6], 'reason', ARGV[7], 'replid', replid(), 'message_id', ARGV[5],
-  'context_id', ARGV[8], 'task_id', ARGV[9], 'wire', ARGV[10], 'agent', ARGV[11], 'via', ARGV[12],
+  'context_id', ARGV[8], 'task_id', ARGV[9], 'wire', ARGV[10], 'agent', ARGV[11], 'via', via,
   'owner', ARGV[2], 'result_head', ARGV[16], 'updated_at', stamp)
 redis.call('EXPIRE', KEYS[2], ARGV[13])
 if ARGV[17] ~= '' then redis.call('SET', KEYS[5], ARGV[17], 'EX', ARGV[15]) end
@@ -36,5 +38,5 @@ if ARGV[6] ~= 'settled' then
   copy = redis.call('XADD', KEYS[4], '*', unpack(fields))
 end
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[14], '*', 'workflow_id', ARGV[4], 'message_id', ARGV[5],
-  'state', ARGV[6], 'reason', ARGV[7], 'task_id', ARGV[9], 'agent', ARGV[11], 'via', ARGV[12], 'copy', copy)
+  'state', ARGV[6], 'reason', ARGV[7], 'task_id', ARGV[9], 'agent', ARGV[11], 'via', via, 'copy', copy)
 return { 'finished', acknowledge() }
