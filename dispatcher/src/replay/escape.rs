@@ -14,7 +14,7 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// Like [`line`]; bytes that are not UTF-8 as `\xff`.
+/// Like [`line()`]; bytes that are not UTF-8 as `\xff`.
 pub fn bytes(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -27,7 +27,7 @@ pub fn bytes(bytes: &[u8]) -> String {
 }
 
 /// One line of JSON. Outside of ASCII, JSON lets everything stand as it is; here the same characters
-/// are escaped as in [`line`], in JSON's own way.
+/// are escaped as in [`line()`], in JSON's own way.
 pub fn json(value: &Value) -> String {
     let plain = value.to_string();
     let mut out = String::with_capacity(plain.len());
