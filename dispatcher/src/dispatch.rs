@@ -7,6 +7,7 @@ mod follow;
 pub mod held;
 pub mod names;
 pub mod outcome;
+pub mod publish;
 pub mod record;
 pub mod routes;
 pub mod scripts;

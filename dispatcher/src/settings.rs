@@ -19,7 +19,7 @@ use crate::dispatch::names::Names;
 use crate::dispatch::outcome::OnUncertain;
 use crate::hook::intake::IntakeSettings;
 use crate::hook::payload::Filter;
-use args::{AgentArgs, AlertArgs, HookArgs, ProcessArgs, StreamArgs, WorkArgs};
+use args::{AgentArgs, AlertArgs, HookArgs, LineArgs, ProcessArgs, WorkArgs};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -111,12 +111,8 @@ pub fn process(args: &ProcessArgs, mistakes: &mut Mistakes) -> ProcessSettings {
 }
 
 /// Reads Redis, names and agents.
-pub fn line(
-    redis: RedisArgs,
-    stream: &StreamArgs,
-    agents: &AgentArgs,
-    mistakes: &mut Mistakes,
-) -> Option<LineSettings> {
+pub fn line(args: LineArgs, mistakes: &mut Mistakes) -> Option<LineSettings> {
+    let LineArgs { redis, stream, agents } = args;
     let endpoint = endpoint(redis, mistakes);
     let mut name = |setting: &str, raw: &Option<String>, default: &str| {
         mistakes.take(setting, raw.as_deref(), default.to_owned(), parse::text)
@@ -132,7 +128,7 @@ pub fn line(
         routing: name("ROUTING_KEY", &stream.routing_key, "incident:routing"),
     };
     let default_agent = name("ALERTMANAGER_TARGET_AGENT", &agents.alertmanager_target_agent, "triage-agent");
-    let agents = agent_settings(agents, &default_agent, mistakes)?;
+    let agents = agent_settings(&agents, &default_agent, mistakes)?;
     Some(LineSettings { endpoint, names: Arc::new(names), default_agent, agents })
 }
 

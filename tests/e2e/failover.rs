@@ -1,6 +1,5 @@
 //! The master changes under load: new incidents go on at once, nothing runs twice, no process restarts.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -99,11 +98,7 @@ async fn drained(line: &Line) -> Result<()> {
 }
 
 fn twice(agent: &Agent) -> Result<Vec<String>> {
-    let mut runs = BTreeMap::<_, usize>::new();
-    for execution in agent.executions_from_log()? {
-        *runs.entry(execution.message_id).or_default() += 1;
-    }
-    Ok(runs.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id).collect())
+    Ok(agent.runs()?.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id).collect())
 }
 
 fn still_running(line: &mut Line) -> Result<()> {

@@ -5,25 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use jiff::ToSpan as _;
-use line_tests::alerts::{self, Alert, burst};
+use line_tests::alerts::{self, Alert, burst, count};
 use line_tests::line::{Books, DEAD, Member, STREAM, Settings};
 use line_tests::{Agent, AgentKind, AgentOptions, Redis, RedisOptions, Trio, TrioOptions, eventually_ok};
-use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// How often each message ran, by the agent's own log.
-fn runs(agent: &Agent) -> Result<BTreeMap<String, usize>> {
-    let mut runs = BTreeMap::new();
-    for execution in agent.executions_from_log()? {
-        *runs.entry(execution.message_id).or_default() += 1;
-    }
-    Ok(runs)
-}
-
-fn count(answer: &Value, what: &str) -> u64 {
-    answer.get(what).and_then(Value::as_u64).unwrap_or(u64::MAX)
-}
 
 async fn drained(books: &mut Books) -> Result<()> {
     eventually_ok("the stream to be drained", PATIENCE, async || books.is_drained().await).await
@@ -46,7 +32,7 @@ async fn a_thousand_alerts(kind: AgentKind) -> Result<()> {
         );
     }
     drained(&mut books).await?;
-    let runs = runs(&agent)?;
+    let runs = agent.runs()?;
     ensure!(runs.len() == 1000 && runs.values().all(|count| *count == 1), "{} messages ran: {runs:?}", runs.len());
     ensure!(books.length(DEAD).await? == 0, "dead letters: {:?}", books.column(DEAD, "error").await?);
     ensure!(books.length(STREAM).await? == 1000);
@@ -93,7 +79,7 @@ async fn entries_of_the_present_system(kind: AgentKind) -> Result<()> {
         books.order(&format!("am-{}", 1_763_805_600_000_000_000_u64 + number), "echo").await?;
     }
     drained(&mut books).await?;
-    let runs = runs(&agent)?;
+    let runs = agent.runs()?;
     ensure!(runs.len() == 200 && runs.values().all(|count| *count == 1), "{runs:?}");
     ensure!(runs.contains_key("am-1763805600000000000-investigation"), "the message id of the present system");
     ensure!(books.length(DEAD).await? == 0, "{:?}", books.column(DEAD, "error").await?);
@@ -179,7 +165,7 @@ async fn malformed_entries_among_good_ones_become_dead_letters() -> Result<()> {
     }
     let mut worker = Member::dispatcher("work", &settings).await?;
     drained(&mut books).await?;
-    let runs = runs(&agent)?;
+    let runs = agent.runs()?;
     ensure!(runs.len() == 500 && runs.values().all(|count| *count == 1), "{} ran", runs.len());
     let mut found = BTreeMap::<String, usize>::new();
     for reason in books.column(DEAD, "reason").await? {

@@ -1,27 +1,13 @@
 //! Redis goes away while everything runs: alerts go to the agent directly, and none runs twice.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use line_tests::alerts::{self, Alert, burst};
+use line_tests::alerts::{self, Alert, burst, count};
 use line_tests::line::{Books, Member, Settings};
 use line_tests::{Agent, AgentKind, AgentOptions, Trio, TrioOptions, eventually_ok};
-use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn runs(agent: &Agent) -> Result<BTreeMap<String, usize>> {
-    let mut runs = BTreeMap::new();
-    for execution in agent.executions_from_log()? {
-        *runs.entry(execution.message_id).or_default() += 1;
-    }
-    Ok(runs)
-}
-
-fn count(answer: &Value, what: &str) -> u64 {
-    answer.get(what).and_then(Value::as_u64).unwrap_or(u64::MAX)
-}
 
 async fn directly_then_back(kind: AgentKind) -> Result<()> {
     let mut trio = Trio::start(TrioOptions::default()).await?;
@@ -32,7 +18,7 @@ async fn directly_then_back(kind: AgentKind) -> Result<()> {
     let before = burst(1, 3, "echo");
     ensure!(alerts::post(&hook.http, &before).await?.0 == 200);
     eventually_ok("three runs", PATIENCE, async || {
-        ensure!(runs(&agent)?.len() == 3);
+        ensure!(agent.runs()?.len() == 3);
         Ok(())
     })
     .await?;
@@ -50,7 +36,7 @@ async fn directly_then_back(kind: AgentKind) -> Result<()> {
     let repeated: Vec<_> = during.iter().chain(&before).cloned().collect();
     let (status, answer) = alerts::post(&hook.http, &repeated).await?;
     ensure!(status == 200 && count(&answer, "duplicate") == 9 && count(&answer, "accepted") == 0, "{status} {answer}");
-    ensure!(runs(&agent)?.len() == 9, "{:?}", runs(&agent)?);
+    ensure!(agent.runs()?.len() == 9, "{:?}", agent.runs()?);
 
     // No agent either: nobody can take it.
     let alone = Member::dispatcher("hook", &settings.agents_at("http://127.0.0.1:9")).await?;
@@ -72,7 +58,7 @@ async fn directly_then_back(kind: AgentKind) -> Result<()> {
     let (status, answer) = alerts::post(&hook.http, &repeated).await?;
     ensure!(status == 200 && count(&answer, "duplicate") == 9, "{status} {answer}");
     books.is_drained().await?;
-    ensure!(runs(&agent)?.values().all(|count| *count == 1), "{:?}", runs(&agent)?);
+    ensure!(agent.runs()?.values().all(|count| *count == 1), "{:?}", agent.runs()?);
     ensure!(worker.metric("dispatch_duplicate_possible_total", "").await? < 0.5);
     Ok(())
 }

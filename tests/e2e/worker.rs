@@ -24,17 +24,9 @@ async fn place(kind: AgentKind) -> Result<Place> {
     Ok(Place { redis, agent, books, settings })
 }
 
-fn runs(agent: &Agent) -> Result<BTreeMap<String, usize>> {
-    let mut runs = BTreeMap::new();
-    for execution in agent.executions_from_log()? {
-        *runs.entry(execution.message_id).or_default() += 1;
-    }
-    Ok(runs)
-}
-
 async fn running(agent: &Agent, count: usize) -> Result<()> {
     eventually_ok(format!("{count} runs"), PATIENCE, async || {
-        let runs = runs(agent)?;
+        let runs = agent.runs()?;
         ensure!(runs.len() >= count, "{} runs", runs.len());
         Ok(())
     })
@@ -73,7 +65,7 @@ async fn killed_in_the_middle(kind: AgentKind) -> Result<()> {
     .await?;
     ensure!(place.books.field(key, "task_id").await? == task, "another task than the one that was running");
     ensure!(place.books.field(key, "result_head").await?.contains("done after 20s"));
-    ensure!(runs(&place.agent)? == BTreeMap::from([("wf-1-investigation".to_owned(), 1)]));
+    ensure!(place.agent.runs()? == BTreeMap::from([("wf-1-investigation".to_owned(), 1)]));
     ensure!(place.books.field(key, "attempts").await? == "1");
     Ok(())
 }
@@ -119,7 +111,7 @@ async fn a_worker_that_is_asked_to_go_gives_back_what_is_not_running() -> Result
     let asked = Instant::now();
     let leaving = first.program.terminate(PATIENCE);
     let taken = eventually_ok("the five to be run by another worker", PATIENCE, async || {
-        let runs = runs(&place.agent)?;
+        let runs = place.agent.runs()?;
         let count = (0..5).filter(|n| runs.contains_key(&format!("waiting-{n}-investigation"))).count();
         ensure!(count == 5, "{count} of 5");
         Ok(asked.elapsed())
@@ -129,7 +121,7 @@ async fn a_worker_that_is_asked_to_go_gives_back_what_is_not_running() -> Result
     ensure!(status.code() == Some(0), "{status:?}");
     ensure!(taken < Duration::from_secs(2), "taken over after {taken:?}");
     eventually_ok("everything to be done", PATIENCE, async || place.books.is_drained().await).await?;
-    let runs = runs(&place.agent)?;
+    let runs = place.agent.runs()?;
     ensure!(runs.len() == 65 && runs.values().all(|count| *count == 1), "{runs:?}");
     for number in 0..5 {
         let key = format!("incident:dispatch:waiting-{number}-investigation");
@@ -160,10 +152,10 @@ async fn unread_entries_stay_unread_when_the_last_worker_goes() -> Result<()> {
     let status = worker.program.terminate(PATIENCE).await?;
     ensure!(status.code() == Some(0), "{status:?}");
     ensure!(place.books.unread().await? == 20 && place.books.pending().await? == 0);
-    ensure!(runs(&place.agent)?.len() == 2, "nothing was begun after the signal");
+    ensure!(place.agent.runs()?.len() == 2, "nothing was begun after the signal");
     let _next = Member::dispatcher("work", &settings).await?;
     eventually_ok("the rest", PATIENCE, async || place.books.is_drained().await).await?;
-    ensure!(runs(&place.agent)?.len() == 22);
+    ensure!(place.agent.runs()?.len() == 22);
     Ok(())
 }
 
@@ -185,7 +177,7 @@ async fn a_run_longer_than_the_grace_is_handed_back_and_continued() -> Result<()
     let _second = Member::dispatcher("work", &settings).await?;
     eventually_ok("the run to be settled", PATIENCE, async || place.books.is_drained().await).await?;
     ensure!(place.books.field("incident:dispatch:wf-long-investigation", "state").await? == "settled");
-    ensure!(runs(&place.agent)?.values().all(|count| *count == 1));
+    ensure!(place.agent.runs()?.values().all(|count| *count == 1));
     Ok(())
 }
 
@@ -201,7 +193,7 @@ async fn a_group_that_is_destroyed_is_created_again_and_nothing_runs_twice() -> 
     place.books.order("wf-after", "echo").await?;
     running(&place.agent, 21).await?;
     eventually_ok("all again", PATIENCE, async || place.books.is_drained().await).await?;
-    ensure!(runs(&place.agent)?.values().all(|count| *count == 1), "{:?}", runs(&place.agent)?);
+    ensure!(place.agent.runs()?.values().all(|count| *count == 1), "{:?}", place.agent.runs()?);
     drop(place.redis);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A real A2A agent as a process, and its control plane (`tests/agents/README.md`).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,6 +98,15 @@ impl Agent {
     /// What it executed since its last start, from the control plane.
     pub async fn executions(&self) -> Result<Vec<Execution>> {
         self.get("executions").await
+    }
+
+    /// How often each message ran in all its lives, by the run log.
+    pub fn runs(&self) -> Result<BTreeMap<String, usize>> {
+        let mut runs = BTreeMap::new();
+        for execution in self.executions_from_log()? {
+            *runs.entry(execution.message_id).or_default() += 1;
+        }
+        Ok(runs)
     }
 
     /// What it executed in all its lives, from the run log.

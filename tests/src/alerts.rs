@@ -107,6 +107,11 @@ pub async fn post(hook: &str, alerts: &[Alert]) -> Result<(u16, Value)> {
     post_body(hook, &webhook(alerts), None).await
 }
 
+/// A number of a hook's answer; a missing one is never right.
+pub fn count(answer: &Value, what: &str) -> u64 {
+    answer.get(what).and_then(Value::as_u64).unwrap_or(u64::MAX)
+}
+
 /// Posts any JSON body to a hook, with an optional bearer token.
 pub async fn post_body(hook: &str, body: &Value, token: Option<&str>) -> Result<(u16, Value)> {
     let url = format!("{hook}/webhook/alertmanager");

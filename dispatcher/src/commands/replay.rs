@@ -14,7 +14,6 @@ use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use daemon::settings::parse;
 use daemon::{LogFormat, Mistakes, TelemetrySettings, exit};
-use redis_stream::args::RedisArgs;
 use redis_stream::connection::{Link, LinkOptions, Session};
 use redis_stream::error::{Class, Error};
 use tokio_util::sync::CancellationToken;
@@ -51,11 +50,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Place {
     #[command(flatten)]
-    redis: RedisArgs,
-    #[command(flatten)]
-    stream: args::StreamArgs,
-    #[command(flatten)]
-    agents: args::AgentArgs,
+    line: args::LineArgs,
     /// Lease of the workers, milliseconds [default: 30000]
     #[arg(long, env = "MIN_IDLE_MS", hide_env_values = true, value_name = "MS", help_heading = "Stream")]
     min_idle_ms: Option<String>,
@@ -182,7 +177,7 @@ async fn with_desk(
     work: impl AsyncFnOnce(&Desk, Filter) -> Result<u8, Trouble>,
 ) -> Result<u8, Failure> {
     let lease = mistakes.take("MIN_IDLE_MS", place.min_idle_ms.as_deref(), Duration::from_secs(30), parse::millis);
-    let setup = settings::line(place.redis, &place.stream, &place.agents, &mut mistakes);
+    let setup = settings::line(place.line, &mut mistakes);
     settings::require_redis(setup.as_ref(), &mut mistakes);
     let Some(setup) = setup else { return Err(mistakes.into()) };
     let filter = filters.map_or_else(Filter::everything, |filters| filter(filters, &setup, &mut mistakes));

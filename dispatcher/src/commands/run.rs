@@ -1,7 +1,6 @@
 //! `run`: hook and worker in one process; the hook alone where no Redis is given.
 
 use daemon::Mistakes;
-use redis_stream::args::RedisArgs;
 
 use super::Failure;
 use super::process::{self, Process};
@@ -11,11 +10,7 @@ use crate::settings::{self, args};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    redis: RedisArgs,
-    #[command(flatten)]
-    stream: args::StreamArgs,
-    #[command(flatten)]
-    agents: args::AgentArgs,
+    line: args::LineArgs,
     #[command(flatten)]
     work: args::WorkArgs,
     #[command(flatten)]
@@ -29,10 +24,10 @@ pub(super) struct Args {
 /// Runs both.
 pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
     let mut mistakes = Mistakes::new();
-    args.stream.stream_name = args.stream.stream_name.or(args.hook.redis_stream_name.clone());
+    args.line.stream.stream_name = args.line.stream.stream_name.or(args.hook.redis_stream_name.clone());
     let work = settings::work(&args.work, &mut mistakes);
     let process = settings::process(&args.process, &mut mistakes);
-    let setup = settings::line(args.redis, &args.stream, &args.agents, &mut mistakes);
+    let setup = settings::line(args.line, &mut mistakes);
     let target = setup.as_ref().map_or("", |setup| setup.default_agent.as_str());
     let hook = settings::hook(&args.hook, &args.alerts, target, &mut mistakes);
     let (Some(setup), true) = (setup, mistakes.is_empty()) else { return Err(mistakes.into()) };

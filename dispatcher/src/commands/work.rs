@@ -1,7 +1,6 @@
 //! `work`: the worker alone.
 
 use daemon::Mistakes;
-use redis_stream::args::RedisArgs;
 
 use super::Failure;
 use super::process::{self, Process};
@@ -11,11 +10,7 @@ use crate::settings::{self, args};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    redis: RedisArgs,
-    #[command(flatten)]
-    stream: args::StreamArgs,
-    #[command(flatten)]
-    agents: args::AgentArgs,
+    line: args::LineArgs,
     #[command(flatten)]
     work: args::WorkArgs,
     #[command(flatten)]
@@ -27,7 +22,7 @@ pub(super) fn main(args: Args) -> Result<u8, Failure> {
     let mut mistakes = Mistakes::new();
     let work = settings::work(&args.work, &mut mistakes);
     let process = settings::process(&args.process, &mut mistakes);
-    let setup = settings::line(args.redis, &args.stream, &args.agents, &mut mistakes);
+    let setup = settings::line(args.line, &mut mistakes);
     settings::require_redis(setup.as_ref(), &mut mistakes);
     let (Some(setup), true) = (setup, mistakes.is_empty()) else { return Err(mistakes.into()) };
     let Some(endpoint) = setup.endpoint.clone() else { return Err(mistakes.into()) };

@@ -12,7 +12,7 @@ use redis_stream::value;
 use super::names::{KEEP_ARTIFACT, KEEP_FINAL, Names, OUTCOMES, OUTCOMES_CAP};
 use super::outcome::{Final, Outcome};
 use super::scripts;
-use crate::incident::{Incident, RECORD_PREFIX, STEP, artifact_key, record_key, result_key};
+use crate::incident::{RECORD_PREFIX, record_key, result_key};
 use crate::text::head;
 
 /// A script cannot unpack more arguments than this.
@@ -55,11 +55,11 @@ pub struct Run {
 }
 
 impl Run {
-    fn task(&self) -> &str {
+    pub(super) fn task(&self) -> &str {
         self.task_id.as_deref().unwrap_or_default()
     }
 
-    fn wire(&self) -> &'static str {
+    pub(super) fn wire(&self) -> &'static str {
         self.wire.map_or("", Wire::as_str)
     }
 }
@@ -184,36 +184,25 @@ pub fn unchanged_since(reply: &Value, subject: &Subject) -> Option<i64> {
 
 /// The call of `accepted`.
 pub fn accepted<'a>(names: &Names, subject: &Subject, run: &Run, via: &str) -> Call<'a> {
-    scripts::ACCEPTED
-        .call()
-        .key(subject.record())
-        .arg(&names.group.stream)
-        .arg(&subject.entry_id)
-        .arg(&run.message_id)
-        .arg(&run.context_id)
-        .arg(run.task())
-        .arg(run.wire())
-        .arg(&run.agent)
-        .arg(&names.group.consumer)
-        .arg(via)
+    let call = scripts::ACCEPTED.call().key(subject.record()).arg(&names.group.stream).arg(&subject.entry_id);
+    known(call, names, run).arg(via)
 }
 
 /// The call of `hold` for a dispatch whose request is out or whose run goes on.
 pub fn hold<'a>(names: &Names, subject: &Subject, run: &Run) -> Call<'a> {
     let state = if run.task_id.is_some() { "accepted" } else { "sending" };
-    scripts::HOLD
-        .call()
-        .key(subject.record())
-        .arg(&names.group.stream)
-        .arg(&subject.entry_id)
-        .arg(state)
-        .arg(&run.message_id)
+    let call = scripts::HOLD.call().key(subject.record()).arg(&names.group.stream).arg(&subject.entry_id).arg(state);
+    known(call, names, run).number(run.attempts)
+}
+
+/// What is known of a run, and by whom.
+fn known<'a>(call: Call<'a>, names: &Names, run: &Run) -> Call<'a> {
+    call.arg(&run.message_id)
         .arg(&run.context_id)
         .arg(run.task())
         .arg(run.wire())
         .arg(&run.agent)
         .arg(&names.group.consumer)
-        .number(run.attempts)
 }
 
 /// What `finish` needs besides the outcome.
@@ -303,79 +292,6 @@ pub fn move_to_waiting<'a>(names: &Names, subject: &Subject, waiting: &str, entr
 /// The call of `back`: up to `count` entries of a waiting stream.
 pub fn back<'a>(names: &Names, waiting: &str, count: usize) -> Call<'a> {
     scripts::BACK.call().key(&names.group.stream).key(waiting).key(names.waiting_set()).number(count).arg(RECORD_PREFIX)
-}
-
-/// What a publish says of an incident that has no record yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begun {
-    /// Nobody has sent it.
-    Queued,
-    /// It was offered to Redis before, with or without an answer: a worker may have sent it.
-    Offered,
-    /// It was sent directly and no answer came.
-    Unanswered,
-    /// A direct run, known by its task.
-    Accepted(Run),
-}
-
-/// The call of `publish`; after `deadline_ms` (Redis' clock) it changes nothing.
-pub fn publish<'a>(
-    names: &Names,
-    incident: &Incident,
-    begun: &Begun,
-    deadline_ms: i64,
-    rerun: Option<Duration>,
-) -> Call<'a> {
-    let (state, run, via) = match begun {
-        Begun::Queued => ("queued", None, "stream"),
-        Begun::Offered => ("sending", None, "stream"),
-        Begun::Unanswered => ("sending", None, "direct"),
-        Begun::Accepted(run) => ("accepted", Some(run), "direct"),
-    };
-    let message_id = incident.message_id();
-    let call = scripts::PUBLISH
-        .call()
-        .key(record_key(&incident.workflow_id, STEP))
-        .key(&names.group.stream)
-        .key(artifact_key(&incident.workflow_id))
-        .arg(&names.group.group)
-        .number(deadline_ms)
-        .number(KEEP_FINAL.as_secs())
-        .number(KEEP_ARTIFACT.as_secs())
-        .arg(state)
-        .arg(run.map_or(&message_id, |run| &run.message_id))
-        .arg(run.map_or("", |run| &run.context_id))
-        .arg(run.map_or("", Run::task))
-        .arg(run.map_or("", Run::wire))
-        .arg(run.map_or("", |run| &run.agent))
-        .arg(via)
-        .arg(&incident.text)
-        .number(rerun.map_or(0, |after| after.as_millis()));
-    incident.fields().into_iter().fold(call, |call, (name, value)| call.arg(name).arg(value))
-}
-
-/// The answer of `publish`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Published {
-    /// On the stream now.
-    New,
-    /// Known, and taken care of.
-    Duplicate,
-    /// Known, but its entry was gone: on the stream again.
-    Again,
-    /// The deadline had passed; nothing was changed.
-    Expired,
-}
-
-/// Reads the answer of `publish`.
-pub fn published(reply: &Value) -> Result<Published, Error> {
-    match words(reply).first().map(String::as_str) {
-        Some("published" | "rerun") => Ok(Published::New),
-        Some("republished") => Ok(Published::Again),
-        Some("duplicate" | "newer") => Ok(Published::Duplicate),
-        Some("expired") => Ok(Published::Expired),
-        _ => Err(Error::unexpected("script PUBLISH", reply)),
-    }
 }
 
 /// The words of a script's answer; numbers as text.

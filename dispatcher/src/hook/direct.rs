@@ -16,7 +16,8 @@ use tokio::sync::Semaphore;
 use crate::dispatch::agents::{Agents, Contact};
 use crate::dispatch::names::Names;
 use crate::dispatch::outcome::{self, Outcome, Reason};
-use crate::dispatch::record::{self, Begun, Finish, Published, Run, Subject};
+use crate::dispatch::publish::{self, Begun, Published};
+use crate::dispatch::record::{self, Finish, Run, Subject};
 use crate::incident::{Incident, STEP, context_id};
 use crate::metrics::Metrics;
 
@@ -251,8 +252,8 @@ impl Direct {
             }
         };
         let deadline = session.redis_now_ms() + 2_000;
-        let call = record::publish(&self.names, &item.incident, &begun, deadline, None);
-        Ok(record::published(&session.invoke(&call).await?)? != Published::Expired)
+        let call = publish::publish(&self.names, &item.incident, &begun, deadline, None);
+        Ok(publish::published(&session.invoke(&call).await?)? != Published::Expired)
     }
 
     async fn record_end(&self, session: &Session, item: &Item, outcome: &Outcome) -> Result<bool, Error> {

@@ -16,7 +16,8 @@ use serde::Serialize;
 use super::direct::{Direct, Handed};
 use super::payload::{Filter, Unreadable, Webhook};
 use crate::dispatch::names::{KEEP_FINAL, Names, episode_key};
-use crate::dispatch::record::{self, Begun, Published};
+use crate::dispatch::publish::{self, Begun, Published};
+use crate::dispatch::record;
 use crate::dispatch::scripts;
 use crate::incident::{Alert, Incident, Status};
 use crate::metrics::Metrics;
@@ -251,13 +252,14 @@ impl Intake {
             .map(|incident| {
                 // Redis can forget a whole run in a failover: what was offered before may have run.
                 let begun = if self.offered(incident).is_some() { Begun::Offered } else { Begun::Queued };
-                record::publish(&self.names, incident, &begun, deadline, rerun)
+                publish::publish(&self.names, incident, &begun, deadline, rerun)
             })
             .collect();
         match session.invoke_all(&calls).await {
-            Ok(replies) => {
-                replies.into_iter().map(|reply| self.judge(reply.and_then(|reply| record::published(&reply)))).collect()
-            }
+            Ok(replies) => replies
+                .into_iter()
+                .map(|reply| self.judge(reply.and_then(|reply| publish::published(&reply))))
+                .collect(),
             Err(error) => batch.iter().map(|_| self.judge(Err(error.clone()))).collect(),
         }
     }

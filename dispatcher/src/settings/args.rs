@@ -1,6 +1,21 @@
 //! Flags and variables as they are given, unparsed. The doc comments are the help texts.
 
 use clap::Args;
+use redis_stream::args::RedisArgs;
+
+/// Where Redis and the agents are: the same in every command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LineArgs {
+    /// Redis.
+    #[command(flatten)]
+    pub redis: RedisArgs,
+    /// Names in it.
+    #[command(flatten)]
+    pub stream: StreamArgs,
+    /// The agents.
+    #[command(flatten)]
+    pub agents: AgentArgs,
+}
 
 /// Names in Redis.
 #[derive(Debug, Clone, Default, Args)]

@@ -15,7 +15,8 @@ use redis_stream::script::Call;
 use redis_stream::{group, value};
 use stream_dispatcher::dispatch::names::Names;
 use stream_dispatcher::dispatch::outcome::{Outcome, Reason};
-use stream_dispatcher::dispatch::record::{self, Begun, Finish, Published, Run, Subject, Taken};
+use stream_dispatcher::dispatch::publish::{self, Begun, Published};
+use stream_dispatcher::dispatch::record::{self, Finish, Run, Subject, Taken};
 use stream_dispatcher::incident::{Alert, Incident, Status, context_id};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -95,8 +96,8 @@ impl Desk {
         deadline: i64,
         rerun: Option<Duration>,
     ) -> Result<Published> {
-        let call = record::publish(&self.a, incident, begun, deadline, rerun);
-        Ok(record::published(&self.session.invoke(&call).await?)?)
+        let call = publish::publish(&self.a, incident, begun, deadline, rerun);
+        Ok(publish::published(&self.session.invoke(&call).await?)?)
     }
 
     /// Reads the next unread entry in a worker's name.

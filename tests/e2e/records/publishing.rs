@@ -3,7 +3,8 @@
 use anyhow::{Result, ensure};
 use line_tests::line::{GROUP, STREAM};
 use stream_dispatcher::dispatch::outcome::Reason;
-use stream_dispatcher::dispatch::record::{self, Begun, Published, Run, Taken};
+use stream_dispatcher::dispatch::publish::{self, Begun, Published};
+use stream_dispatcher::dispatch::record::{self, Run, Taken};
 
 use super::desk::{Desk, finish, incident, record_key, run, subject};
 
@@ -103,7 +104,7 @@ async fn a_publish_that_a_stopped_master_gets_to_see_too_late_changes_nothing() 
     let (mut desk, incident) = (Desk::open().await?, incident("1"));
     let deadline = desk.session.redis_now_ms() + 700;
     desk.redis.pause()?;
-    let call = record::publish(&desk.a, &incident, &Begun::Queued, deadline, None);
+    let call = publish::publish(&desk.a, &incident, &Begun::Queued, deadline, None);
     // The request is in the socket of the stopped server; no answer comes, and the hook cannot know.
     let error = desk.session.invoke(&call).await.err().map(|error| error.uncertain());
     ensure!(error == Some(true), "{error:?}");

@@ -4,7 +4,8 @@ use anyhow::{Result, bail, ensure};
 use line_tests::line::{GROUP, STREAM};
 use redis_stream::entry::Entry;
 use stream_dispatcher::dispatch::outcome::Reason;
-use stream_dispatcher::dispatch::record::{self, Begun, Leave, Run, Taken};
+use stream_dispatcher::dispatch::publish::Begun;
+use stream_dispatcher::dispatch::record::{self, Leave, Run, Taken};
 use stream_dispatcher::incident::Incident;
 
 use super::desk::{Desk, finish, incident, record_key, run, subject};

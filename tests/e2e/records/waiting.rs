@@ -3,7 +3,8 @@
 use anyhow::{Result, ensure};
 use line_tests::line::STREAM;
 use stream_dispatcher::dispatch::outcome::Reason;
-use stream_dispatcher::dispatch::record::{self, Begun, Published, Taken};
+use stream_dispatcher::dispatch::publish::{Begun, Published};
+use stream_dispatcher::dispatch::record::{self, Taken};
 
 use super::desk::{Desk, WAITING, finish, incident, subject};
 
