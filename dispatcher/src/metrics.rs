@@ -21,6 +21,7 @@ pub struct Metrics {
     leases_lost: Counter<u64>,
     handed_back: Counter<u64>,
     groups_created: Counter<u64>,
+    newer_records: Counter<u64>,
     redis_errors: Counter<u64>,
     in_flight: UpDownCounter<i64>,
     duration: Histogram<f64>,
@@ -48,6 +49,7 @@ impl Metrics {
             leases_lost: counter("worker_leases_lost", "Held entries that another worker took over"),
             handed_back: counter("worker_handed_back", "Entries given back for another worker"),
             groups_created: counter("worker_groups_created", "Times the consumer group was missing and created"),
+            newer_records: counter("dispatch_newer_records", "Records left alone: a later version wrote them"),
             redis_errors: counter("redis_errors", "Failed Redis operations by class"),
             in_flight: meter.i64_up_down_counter("dispatch_in_flight").with_description("Entries held now").build(),
             duration: meter
@@ -77,7 +79,8 @@ impl Metrics {
         for class in CLASSES {
             self.redis_errors.add(0, &[KeyValue::new("class", class.as_str())]);
         }
-        for counter in [&self.attempts, &self.waits, &self.leases_lost, &self.handed_back, &self.groups_created] {
+        let plain = [&self.attempts, &self.waits, &self.leases_lost, &self.handed_back];
+        for counter in plain.into_iter().chain([&self.groups_created, &self.newer_records]) {
             counter.add(0, &[]);
         }
         self.in_flight.add(0, &[]);
@@ -126,6 +129,11 @@ impl Metrics {
     /// The group was created.
     pub fn group_created(&self) {
         self.groups_created.add(1, &[]);
+    }
+
+    /// One record of a later version.
+    pub fn newer_record(&self) {
+        self.newer_records.add(1, &[]);
     }
 
     /// One failed Redis operation.

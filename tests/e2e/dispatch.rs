@@ -219,3 +219,21 @@ async fn acceptance_can_be_enough() -> Result<()> {
     ensure!(place.books.length(STREAM).await? == 2);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_cannot_be_used_keep_no_slot_from_their_neighbours() -> Result<()> {
+    let mut place = place(AgentKind::V10, &[("DISPATCHER_WORKERS", "2")]).await?;
+    for number in 0..4 {
+        let (kept, newer) = (format!("list-{number}"), format!("newer-{number}"));
+        place.books.0.cmd(&["RPUSH", &key(&kept), "not a record"]).await?;
+        place.books.0.cmd(&["HSET", &key(&newer), "v", "2", "state", "something new"]).await?;
+        place.books.order(&kept, "echo").await?;
+        place.books.order(&newer, "echo").await?;
+    }
+    place.books.order("good", "echo").await?;
+    place.state("good", "settled").await?;
+    ensure!(place.runs("list-0")? + place.runs("newer-0")? == 0);
+    ensure!(place.worker.metric("dispatch_newer_records_total", "").await? > 3.5);
+    ensure!(place.books.field(&key("newer-0"), "state").await? == "something new");
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::Value;
 use redis_stream::connection::Link;
-use redis_stream::error::Error;
+use redis_stream::error::{Class, Error};
 use redis_stream::retry::Delays;
 use redis_stream::script::Call;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,8 @@ use crate::metrics::Metrics;
 
 /// Deliveries without an attempt after which an entry is a dead letter.
 const POISON_AFTER: i64 = 10;
+/// Tries of a script that fails for good, before its entry is left alone for a lease.
+const TRIES: u32 = 3;
 
 /// How incidents are handed to agents.
 #[derive(Debug, Clone)]
@@ -169,7 +171,11 @@ impl Dispatcher {
                     self.metrics.lease_lost();
                     return Err(Stop::Gone);
                 }
-                Taken::Newer | Taken::Duplicate => return Err(Stop::Gone),
+                Taken::Newer => {
+                    self.metrics.newer_record();
+                    return Err(Stop::Gone);
+                }
+                Taken::Duplicate => return Err(Stop::Gone),
                 Taken::Fresh(run) => (run, None),
                 Taken::Begun(run, since) => (run, Some(since)),
             };
@@ -243,14 +249,20 @@ impl Dispatcher {
         }
     }
 
-    /// Calls a script until Redis has answered it. It must be one that may be repeated.
+    /// Calls a script until Redis has answered it, or has refused it for good. It must be one that may be
+    /// repeated.
     pub(super) async fn script(&self, held: &Held, call: &Call<'_>) -> Result<Value, Stop> {
         let mut delays = Delays::new(Duration::from_millis(50), Duration::from_secs(2));
+        let mut hopeless = 0;
         loop {
             match self.once(call).await {
                 Ok(reply) => return Ok(reply),
+                Err(error) if matches!(error.class(), Class::Configuration | Class::Fatal) && hopeless >= TRIES => {
+                    return Err(self.give_up(held, &error));
+                }
                 Err(error) => {
                     self.metrics.redis_error(error.class());
+                    hopeless += u32::from(matches!(error.class(), Class::Configuration | Class::Fatal));
                     tracing::debug!(entry = %held.entry.id, %error, "will try again");
                 }
             }
@@ -279,11 +291,12 @@ impl Dispatcher {
         }
     }
 
-    /// An answer that this version cannot read: leave the entry to others.
+    /// A key of another type, or an answer that cannot be read: the entry is left alone until its lease is
+    /// over, so that it does not keep a slot from its neighbours.
     pub(super) fn give_up(&self, held: &Held, error: &Error) -> Stop {
         self.metrics.redis_error(error.class());
-        tracing::error!(entry = %held.entry.id, %error, "left for another worker");
-        Stop::GiveBack
+        tracing::error!(entry = %held.entry.id, %error, "left alone for a lease");
+        Stop::Gone
     }
 
     pub(super) fn finish(held: &Held, subject: Subject, run: Run, outcome: Outcome) -> Ending {
