@@ -157,15 +157,13 @@ fn agent_settings(args: &AgentArgs, default_agent: &str, mistakes: &mut Mistakes
         args.internal_a2a_bearer_token.as_deref(),
         args.internal_a2a_bearer_token_file.as_deref(),
     );
-    Some(AgentSettings {
-        template: template?,
-        namespace,
-        version: mistakes.take("A2A_VERSION", args.a2a_version.as_deref(), Version::Auto, |text| {
-            text.parse().map_err(|_| format!("expected auto, 0.3 or 1.0, got {text:?}"))
-        }),
-        user_id: mistakes.take("A2A_USER_ID", args.a2a_user_id.as_deref(), "stream-dispatcher".to_owned(), header_text),
-        bearer: bearer.map(|secret| Bearer::new(move || secret.read())),
-    })
+    let version = mistakes.take("A2A_VERSION", args.a2a_version.as_deref(), Version::Auto, |text| {
+        text.parse().map_err(|_| format!("expected auto, 0.3 or 1.0, got {text:?}"))
+    });
+    let user_id =
+        mistakes.take("A2A_USER_ID", args.a2a_user_id.as_deref(), "stream-dispatcher".to_owned(), header_text);
+    let bearer = bearer.map(|secret| Bearer::new(move || secret.read()));
+    Some(AgentSettings { template: template?, namespace, version, user_id, bearer })
 }
 
 fn header_text(text: &str) -> Result<String, String> {

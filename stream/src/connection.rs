@@ -102,7 +102,7 @@ impl Link {
         let last = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match (last, &self.0.follower) {
             (Some(error), _) => error,
-            (None, Some(follower)) => Error::unreachable(follower.trouble()),
+            (None, Some(follower)) => follower.trouble(),
             (None, None) => Error::unreachable("not connected yet"),
         }
     }

@@ -39,17 +39,35 @@ impl Dial<'_> {
         match tokio::time::timeout(self.within, connect).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(self.failed(error)),
-            Err(_) => Err(Error::unreachable(format!("{}: no connection within {:?}", self.address, self.within))),
+            Err(_) => Err(self.unreachable(&format!("no connection within {:?}", self.within), self.silence())),
         }
     }
 
     fn failed(&self, error: redis::RedisError) -> Error {
+        let (timed_out, refused) = (error.is_timeout(), error.is_connection_refusal());
+        let dropped = error.is_connection_dropped() && !refused;
+        if error.code().is_none()
+            && let Some(advice) = certificate_advice(&error.to_string())
+        {
+            return Error::configuration(format!("{}: {error} ({advice})", self.address));
+        }
         let answered = error.code().is_some();
         let error = Error::from(error);
         if answered || error.class() == crate::error::Class::Configuration {
             return error.while_doing(&self.address.to_string());
         }
-        Error::unreachable(format!("{}: {error}", self.address))
+        let hint = if timed_out { self.silence() } else { "" };
+        let hint = if dropped && self.tls.is_none() { " (if this port expects TLS, set REDIS_TLS)" } else { hint };
+        self.unreachable(&error.to_string(), hint)
+    }
+
+    fn unreachable(&self, what: &str, hint: &str) -> Error {
+        Error::unreachable(format!("{}: {what}{hint}", self.address))
+    }
+
+    /// A server that does not speak TLS waits for the end of what is no command to it.
+    fn silence(&self) -> &'static str {
+        if self.tls.is_some() { " (REDIS_TLS is on: does this port speak TLS?)" } else { "" }
     }
 
     fn client(&self) -> Result<Client, Error> {
@@ -89,6 +107,14 @@ impl Dial<'_> {
         }
         Ok(settings)
     }
+}
+
+/// What to look at when one side refuses the other's certificate; the words are those of rustls.
+fn certificate_advice(error: &str) -> Option<&'static str> {
+    if error.contains("invalid peer certificate") {
+        return Some("check REDIS_TLS_CA_FILE, and that the server's certificate has the name it is reached by");
+    }
+    error.contains("received fatal alert").then_some("check REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE")
 }
 
 fn certificates(tls: &Tls) -> Result<TlsCertificates, Error> {

@@ -31,7 +31,14 @@ impl FromStr for HostPort {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("expected host:port, got {text:?}");
+        // What stands before an @ may be a password.
+        let expected = || {
+            if text.contains('@') {
+                "expected host:port, got something with an @ in it; a URL belongs into REDIS_URL".to_owned()
+            } else {
+                format!("expected host:port, got {text:?}")
+            }
+        };
         let (host, port) = text.trim().rsplit_once(':').ok_or_else(expected)?;
         let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let port = port.parse().map_err(|_| expected())?;
@@ -137,6 +144,12 @@ mod tests {
         for text in ["", "host", "host:", ":6379", "host:0", "host:70000", "a b:1", "http://x:1"] {
             assert!(text.parse::<HostPort>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_url_in_place_of_an_address_is_not_repeated() {
+        let problem = "redis://:hunter2@host:6379".parse::<HostPort>().unwrap_err();
+        assert!(problem.contains("REDIS_URL") && !problem.contains("hunter2"), "{problem}");
     }
 
     #[test]

@@ -88,6 +88,15 @@ impl Error {
         self
     }
 
+    /// The same error from a Sentinel: other settings are to be checked.
+    #[must_use]
+    pub(crate) fn of_sentinel(mut self) -> Self {
+        for setting in ["USERNAME", "PASSWORD", "TLS is", "TLS)"] {
+            self.text = self.text.replace(&format!("REDIS_{setting}"), &format!("REDIS_SENTINEL_{setting}"));
+        }
+        self
+    }
+
     /// An error line of the server, `CODE rest`.
     pub fn from_server(code: &str, detail: &str) -> Self {
         Self {
@@ -172,6 +181,14 @@ mod tests {
             assert_eq!(Error::from_server(code, "text").class(), class, "{code}");
         }
         assert_eq!(Error::from_server("ERR", "DB index is out of range").class(), Class::Configuration);
+    }
+
+    #[test]
+    fn advice_about_a_sentinel_names_its_own_settings() {
+        let error = Error::from_server("WRONGPASS", "no").of_sentinel().to_string();
+        assert_eq!(error, "WRONGPASS no (check REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD)");
+        let shared = Error::configuration("check REDIS_TLS_CA_FILE").of_sentinel();
+        assert_eq!(shared.to_string(), "check REDIS_TLS_CA_FILE");
     }
 
     #[test]

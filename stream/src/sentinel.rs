@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 pub use verdict::{Report, Verdict, elect};
 
 use crate::endpoint::{Credentials, HostPort, Tls};
+use crate::error::{Class, Error};
 
 /// No more Sentinels than this are followed, whatever they say of each other.
 const MOST_SENTINELS: usize = 16;
@@ -53,7 +54,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Clone)]
 enum Standing {
     Answered(Report),
-    Silent(String),
+    NotAsked,
+    Silent(Error),
 }
 
 impl Follower {
@@ -84,25 +86,30 @@ impl Follower {
         self.0.poke.notify_waiters();
     }
 
-    /// Why there is no verdict, for a person.
-    pub fn trouble(&self) -> String {
+    /// Why there is no verdict. A Sentinel that refuses us is named before those that are merely away.
+    pub fn trouble(&self) -> Error {
         let table = self.0.table.lock().unwrap_or_else(PoisonError::into_inner);
         let unknown =
             table.values().any(|standing| matches!(standing, Standing::Answered(report) if report.master.is_none()));
         if unknown {
-            return format!(
+            return Error::unreachable(format!(
                 "Sentinel does not know the master name {:?} (check REDIS_SENTINEL_MASTER_NAME)",
                 self.0.options.master
-            );
+            ));
         }
         let silent: Vec<_> = table
             .values()
             .filter_map(|standing| match standing {
-                Standing::Silent(why) => Some(why.as_str()),
-                Standing::Answered(_) => None,
+                Standing::Silent(why) => Some(why),
+                Standing::NotAsked | Standing::Answered(_) => None,
             })
             .collect();
-        format!("no Sentinel can be asked: {}", silent.join("; "))
+        if let Some(refusal) = silent.iter().find(|error| error.class() == Class::Configuration) {
+            return (*refusal).clone().while_doing("Sentinel");
+        }
+        let silent: Vec<_> = silent.iter().map(ToString::to_string).collect();
+        let why = if silent.is_empty() { "none has answered yet".to_owned() } else { silent.join("; ") };
+        Error::unreachable(format!("no Sentinel can be asked: {why}"))
     }
 }
 
@@ -114,7 +121,7 @@ impl Shared {
             if table.contains_key(&address) || table.len() >= MOST_SENTINELS {
                 return;
             }
-            table.insert(address.clone(), Standing::Silent(format!("{address}: not asked yet")));
+            table.insert(address.clone(), Standing::NotAsked);
         }
         self.tracker.spawn(watcher::watch(Arc::clone(self), address));
     }
@@ -123,17 +130,18 @@ impl Shared {
         self.note(address, Standing::Answered(report));
     }
 
-    fn silent(&self, address: &HostPort, why: String) {
+    fn silent(&self, address: &HostPort, why: Error) {
         self.note(address, Standing::Silent(why));
     }
 
     fn note(&self, address: &HostPort, standing: Standing) {
         let verdict = {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            table.insert(address.clone(), standing);
+            let before = table.insert(address.clone(), standing.clone());
+            lament(before.as_ref(), &standing);
             let reports = table.values().filter_map(|standing| match standing {
                 Standing::Answered(report) => Some(report),
-                Standing::Silent(_) => None,
+                Standing::NotAsked | Standing::Silent(_) => None,
             });
             elect(reports, table.len())
         };
@@ -145,6 +153,17 @@ impl Shared {
             }
             changed
         });
+    }
+}
+
+/// Says why a Sentinel cannot be asked, once for each reason.
+fn lament(before: Option<&Standing>, now: &Standing) {
+    let Standing::Silent(error) = now else { return };
+    let known = matches!(before, Some(Standing::Silent(last)) if last.to_string() == error.to_string());
+    match (known, error.class()) {
+        (false, Class::Configuration) => tracing::error!(%error, "Sentinel cannot be used"),
+        (false, _) => tracing::warn!(%error, "Sentinel cannot be asked"),
+        (true, _) => tracing::debug!(%error, "Sentinel still cannot be asked"),
     }
 }
 

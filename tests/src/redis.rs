@@ -56,7 +56,8 @@ impl Redis {
         Self::with_config("redis-server", port, &config, options.password).await
     }
 
-    pub(crate) async fn sentinel(port: u16, config: &str, password: Option<String>) -> Result<Self> {
+    /// Starts a sentinel with the lines of sentinel.conf and waits until it answers on `port`.
+    pub async fn sentinel(port: u16, config: &str, password: Option<String>) -> Result<Self> {
         Self::with_config("redis-sentinel", port, config, password).await
     }
 

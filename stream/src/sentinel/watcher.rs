@@ -29,8 +29,7 @@ pub(super) async fn watch(shared: Arc<Shared>, address: HostPort) {
         let mut delays = Delays::new(Duration::from_millis(50), Duration::from_secs(1));
         loop {
             let error = session(&shared, &address, &mut delays).await;
-            tracing::debug!(sentinel = %address, error = %error, "Sentinel connection ended");
-            shared.silent(&address, format!("{address}: {error}"));
+            shared.silent(&address, error.of_sentinel());
             tokio::select! {
                 () = tokio::time::sleep(delays.next_delay()) => {}
                 () = shared.poke.notified() => tokio::time::sleep(POLL_URGENTLY).await,
@@ -90,7 +89,7 @@ async fn follow(
                 }
                 report
             }
-            Err(error) => return error,
+            Err(error) => return error.while_doing(&address.to_string()),
         };
         let pause = if report.failing_over { POLL_URGENTLY } else { POLL_EVERY };
         shared.answered(address, report);
@@ -99,10 +98,10 @@ async fn follow(
             () = shared.poke.notified() => tokio::time::sleep(POLL_URGENTLY).await,
             message = messages.recv() => match message {
                 Some(message) if message.kind == PushKind::Disconnection => {
-                    return Error::unreachable("connection closed");
+                    return Error::unreachable(format!("{address}: connection closed"));
                 }
                 Some(_) => {}
-                None => return Error::unreachable("connection closed"),
+                None => return Error::unreachable(format!("{address}: connection closed")),
             },
         }
     }

@@ -1,0 +1,12 @@
+//! The pages under `docs/`, held against the programs: settings, metrics, permissions, scripts, links.
+
+#[path = "docs/access.rs"]
+mod access;
+#[path = "docs/metrics.rs"]
+mod metrics;
+#[path = "docs/page.rs"]
+mod page;
+#[path = "docs/pages.rs"]
+mod pages;
+#[path = "docs/settings.rs"]
+mod settings;

@@ -1,0 +1,137 @@
+//! The stream of activity, and what a gRPC server owes besides.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::stream;
+use prost::Message;
+use tokio::time::timeout;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Streaming};
+use tonic_prost::ProstCodec;
+
+use super::{Desk, PATIENCE, figure, object};
+
+async fn next<T>(stream: &mut Streaming<T>) -> Result<Option<T>> {
+    Ok(timeout(PATIENCE, stream.message()).await.context("nothing came")??)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn activity_is_told_at_once_and_as_it_changes_and_the_stream_ends_well() -> Result<()> {
+    let mut desk = Desk::open().await?;
+    let begin = Instant::now();
+    let mut told = desk.keda.stream_is_active(&object(&[])).await?;
+    ensure!(!next(&mut told).await?.context("ended")?.result, "an empty line is inactive");
+    let first = begin.elapsed();
+    desk.redis("XADD incident:events * f v").await?;
+    let begin = Instant::now();
+    ensure!(next(&mut told).await?.context("ended")?.result);
+    figure(&format!("StreamIsActive: first word after {first:?}, true {:?} after XADD", begin.elapsed()));
+    ensure!(first < Duration::from_millis(1500) && begin.elapsed() < Duration::from_millis(1500));
+
+    let mut late = desk.keda.stream_is_active(&object(&[])).await?;
+    ensure!(next(&mut late).await?.context("ended")?.result, "who comes later is told what is known");
+    desk.redis("DEL incident:events").await?;
+    ensure!(!next(&mut told).await?.context("ended")?.result);
+    ensure!(!next(&mut late).await?.context("ended")?.result);
+
+    let begin = Instant::now();
+    let status = desk.scaler.program.terminate(PATIENCE).await?;
+    ensure!(status.code() == Some(0), "{status}: {}", desk.scaler.program.tail());
+    // The end is OK: with any other status KEDA would wait longer each time before it comes back.
+    ensure!(next(&mut told).await?.is_none() && next(&mut late).await?.is_none());
+    ensure!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_told_while_redis_is_away() -> Result<()> {
+    let mut desk = Desk::open().await?;
+    desk.redis("XADD incident:events * f v").await?;
+    let mut told = desk.keda.stream_is_active(&object(&[])).await?;
+    ensure!(next(&mut told).await?.context("ended")?.result);
+    desk.redis.stop().await?;
+    // Longer than a reading is believed: a scaler that took silence for an empty stream would say so by then.
+    let silence = timeout(Duration::from_secs(3), told.message()).await;
+    ensure!(silence.is_err(), "{silence:?}");
+    desk.redis.restart().await?;
+    ensure!(next(&mut told).await?.context("ended")?.result, "the stream goes on when Redis is back");
+    Ok(())
+}
+
+/// `grpc.health.v1.HealthCheckRequest`
+#[derive(Clone, PartialEq, Message)]
+struct HealthRequest {
+    #[prost(string, tag = "1")]
+    service: String,
+}
+
+/// `grpc.health.v1.HealthCheckResponse`; 1 is SERVING.
+#[derive(Clone, PartialEq, Message)]
+struct HealthAnswer {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
+/// `grpc.reflection.v1.ServerReflectionRequest` with `list_services`.
+#[derive(Clone, PartialEq, Message)]
+struct ListServices {
+    #[prost(string, tag = "7")]
+    list_services: String,
+}
+
+/// `grpc.reflection.v1.ServerReflectionResponse`
+#[derive(Clone, PartialEq, Message)]
+struct Services {
+    #[prost(message, optional, tag = "6")]
+    list: Option<ServiceList>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ServiceList {
+    #[prost(message, repeated, tag = "1")]
+    service: Vec<Service>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Service {
+    #[prost(string, tag = "1")]
+    name: String,
+}
+
+async fn grpc(address: &str) -> Result<Grpc<Channel>> {
+    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    let mut grpc = Grpc::new(channel);
+    grpc.ready().await?;
+    Ok(grpc)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_reflection_are_served() -> Result<()> {
+    let desk = Desk::open().await?;
+    for service in ["", "externalscaler.ExternalScaler", "nobody"] {
+        let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
+        let codec = ProstCodec::<HealthRequest, HealthAnswer>::default();
+        let request = Request::new(HealthRequest { service: service.into() });
+        let answer = grpc(&desk.scaler.grpc).await?.unary(request, path, codec).await;
+        match answer.map(|answer| answer.into_inner().status) {
+            Ok(1) if service != "nobody" => {}
+            Err(status) if service == "nobody" && status.code() == Code::NotFound => {}
+            other => bail!("{service:?}: {other:?}"),
+        }
+    }
+    for version in ["v1", "v1alpha"] {
+        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        let codec = ProstCodec::<ListServices, Services>::default();
+        let asked = stream::iter([ListServices { list_services: "*".into() }]);
+        let mut grpc = grpc(&desk.scaler.grpc).await?;
+        let answer = grpc.streaming(Request::new(asked), path.parse()?, codec).await?;
+        let listed = next(&mut answer.into_inner()).await?.and_then(|answer| answer.list).context("no list")?;
+        let names: Vec<_> = listed.service.iter().map(|service| service.name.as_str()).collect();
+        ensure!(names.contains(&"externalscaler.ExternalScaler"), "{names:?}");
+        ensure!(names.contains(&"grpc.health.v1.Health"), "{names:?}");
+    }
+    Ok(())
+}

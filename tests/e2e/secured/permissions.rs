@@ -1,0 +1,69 @@
+//! Users may do what is needed and no more.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use line_tests::line::{DATABASE, Member, Settings};
+use line_tests::{Redis, RedisOptions};
+use tonic::Code;
+
+use super::{PASSWORD, until_backlog, until_error, user};
+
+/// The commands that a user line of `docs/operating.md` permits.
+fn permitted(line: &str) -> BTreeSet<String> {
+    line.split(' ').filter_map(|word| word.strip_prefix('+')).map(str::to_owned).collect()
+}
+
+fn scaler_settings(redis: &Redis) -> Settings {
+    Settings::of_redis(&redis.address()).with("REDIS_USERNAME", "incident-scaler").with("REDIS_PASSWORD", PASSWORD)
+}
+
+/// The scaler's user: `ROLE PING INFO TIME SELECT CLIENT ID CLIENT SETNAME` at the connect; `XINFO GROUPS XLEN
+/// SMEMBERS` at every reading; `XINFO STREAM XRANGE` where a lag is recounted. It writes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_scaler_s_user_is_permitted_exactly_what_the_scaler_does() -> Result<()> {
+    let line = user("incident-scaler")?;
+    let redis = Redis::start(RedisOptions { config: vec![line.clone()], ..RedisOptions::default() }).await?;
+    let mut client = redis.database(DATABASE).await?;
+    for command in [
+        "XADD incident:events 1-0 f v",
+        "XADD incident:events 2-0 f v",
+        "XADD incident:events 3-0 f v",
+        "XGROUP CREATE incident:events dispatch-group 0",
+        "XDEL incident:events 2-0",
+        "SADD incident:events:waiting incident:events:waiting:n:a",
+        "XADD incident:events:waiting:n:a * f v",
+        "CONFIG RESETSTAT",
+    ] {
+        client.cmd(&command.split(' ').collect::<Vec<_>>()).await?;
+    }
+    let scaler = Member::scaler(&scaler_settings(&redis)).await?;
+    until_backlog(&scaler, 2).await?;
+    let stats = client.cmd(&["INFO", "commandstats"]).await?;
+    let used: BTreeSet<String> = stats
+        .text()?
+        .lines()
+        .filter_map(|line| line.strip_prefix("cmdstat_")?.split(':').next())
+        // HELLO needs no permission; the others are the test's own.
+        .filter(|name| !["hello", "auth", "config|resetstat"].contains(name))
+        .map(str::to_owned)
+        .collect();
+    ensure!(used == permitted(&line), "used: {used:?}\npermitted: {:?}", permitted(&line));
+    ensure!(client.cmd(&["ACL", "LOG"]).await?.items()?.is_empty(), "{:?}", client.cmd(&["ACL", "LOG"]).await?);
+    Ok(())
+}
+
+/// Each missing permission is named, so that it can be given.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_permission_is_named() -> Result<()> {
+    for missing in ["xinfo|groups", "xlen", "smembers", "role", "ping", "info"] {
+        let line = user("incident-scaler")?.replace(&format!(" +{missing}"), "");
+        let redis = Redis::start(RedisOptions { config: vec![line], ..RedisOptions::default() }).await?;
+        redis.database(DATABASE).await?.cmd(&["XADD", "incident:events", "*", "f", "v"]).await?;
+        let scaler = Member::scaler(&scaler_settings(&redis)).await?;
+        let message = until_error(&scaler, Code::FailedPrecondition).await?;
+        let named = missing.split('|').all(|word| message.to_lowercase().contains(word));
+        ensure!(message.contains("NOPERM") && named, "{missing}: {message}");
+    }
+    Ok(())
+}
