@@ -181,6 +181,9 @@ impl Direct {
             }
         };
         let running = stage == Stage::Running;
+        if let Stage::Ended(outcome) = &stage {
+            self.metrics.outcome(outcome.reason);
+        }
         self.set(&incident.workflow_id, |item| *item = Item { incident: incident.clone(), run, stage });
         if running {
             let (direct, contact, id) = (Arc::clone(self), Arc::clone(contact), incident.workflow_id.clone());
