@@ -137,8 +137,8 @@ impl Shared {
     fn note(&self, address: &HostPort, standing: Standing) {
         let verdict = {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = table.insert(address.clone(), standing.clone());
-            lament(before.as_ref(), &standing);
+            lament(table.get(address), &standing);
+            table.insert(address.clone(), standing);
             let reports = table.values().filter_map(|standing| match standing {
                 Standing::Answered(report) => Some(report),
                 Standing::NotAsked | Standing::Silent(_) => None,
