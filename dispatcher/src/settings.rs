@@ -196,10 +196,14 @@ pub fn work(args: &WorkArgs, mistakes: &mut Mistakes) -> WorkSettings {
     };
     let give_up_after = time("GIVE_UP_AFTER", &args.give_up_after, 24 * 3600);
     let run_deadline = time("RUN_DEADLINE", &args.run_deadline, 20 * 60);
-    let block = mistakes.take("BLOCK_MS", args.block_ms.as_deref(), Duration::from_secs(1), parse::millis);
     let lease = mistakes.take("MIN_IDLE_MS", args.min_idle_ms.as_deref(), Duration::from_secs(30), parse::millis);
+    let usual = Duration::from_secs(1).min(lease / 2);
+    let block = mistakes.take("BLOCK_MS", args.block_ms.as_deref(), usual, parse::millis);
     if lease < Duration::from_secs(1) {
         mistakes.add("MIN_IDLE_MS", "a lease must be at least 1000 ms");
+    }
+    if block > lease / 2 {
+        mistakes.add("BLOCK_MS", "must be at most half of MIN_IDLE_MS: a lease runs from the start of the read");
     }
     if block > Duration::from_secs(10) || block.is_zero() {
         mistakes.add("BLOCK_MS", "expected 1 to 10000: a longer read would hide a dead master");

@@ -90,14 +90,15 @@ pub async fn own_pending(session: &Session, of: &Group, start: EntryId, count: u
     read_pending(session, &cmd).await
 }
 
-/// The entries of ids that are pending in our name, their idle time set to zero; those that are not
-/// pending any more are left out. (<https://redis.io/docs/latest/commands/xclaim/>)
-pub async fn claim_own(session: &Session, of: &Group, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
+/// The entries of ids that are pending in our name and have been idle for at least `idle`; their idle time is
+/// zero then. Those that are not pending any more, or were claimed by somebody in between, are left out. (<https://redis.io/docs/latest/commands/xclaim/>)
+pub async fn claim_own(session: &Session, of: &Group, idle: Duration, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let mut cmd = Cmd::new();
-    cmd.arg("XCLAIM").arg(&of.stream).arg(&of.group).arg(&of.consumer).arg(0);
+    cmd.arg("XCLAIM").arg(&of.stream).arg(&of.group).arg(&of.consumer);
+    cmd.arg(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
     for id in ids {
         cmd.arg(id.to_string());
     }

@@ -137,10 +137,10 @@ pub fn sending<'a>(names: &Names, subject: &Subject, run: &Run) -> Call<'a> {
 pub enum Leave {
     /// The request may be written.
     Granted,
-    /// The entry is not ours any more, or the record names another one.
+    /// The entry is not ours any more.
     Lost,
-    /// Somebody has finished it.
-    Final,
+    /// It is ours, but its record has changed since it was taken: it is final, gone, or names another entry.
+    Changed,
 }
 
 /// Reads the answer of `sending`.
@@ -148,7 +148,7 @@ pub fn leave(reply: &Value) -> Result<Leave, Error> {
     match words(reply).first().map(String::as_str) {
         Some("ok") => Ok(Leave::Granted),
         Some("lost") => Ok(Leave::Lost),
-        Some("final") => Ok(Leave::Final),
+        Some("again") => Ok(Leave::Changed),
         _ => Err(Error::unexpected("script SENDING", reply)),
     }
 }

@@ -13,6 +13,9 @@ use super::outcome::{self, AfterFailure, Outcome, Reason};
 use super::record::{self, Leave, Run};
 use crate::incident::{Order, Text};
 
+/// Before a take that follows at once: nothing here may spin.
+const SHORTLY: Duration = Duration::from_millis(100);
+
 /// Where a send leads.
 pub(super) enum Sending {
     /// The agent runs it.
@@ -49,15 +52,16 @@ impl Dispatcher {
         match record::leave(&reply).map_err(|error| self.give_up(work.held, &error))? {
             Leave::Granted => {}
             Leave::Lost => return Err(Stop::Gone),
-            // The next take acknowledges it.
-            Leave::Final => return Ok(Sending::Again(Duration::ZERO)),
+            // The next take makes the record name this entry, or acknowledges it.
+            Leave::Changed => return Ok(Sending::Again(SHORTLY)),
         }
         work.held.remember(&work.subject, &run);
         if !work.held.may_start() {
             self.metrics.lease_lost();
             work.held.forget();
             self.not_sent(work, &before, fresh).await?;
-            return Err(Stop::Gone);
+            // A lease that is only over, not lost, is renewed in a moment.
+            return if work.held.is_lost() { Err(Stop::Gone) } else { Ok(Sending::Again(SHORTLY)) };
         }
         self.metrics.attempt();
         let (message, headers) = (outgoing(work.order, &run, text, doubtful), headers(work.order));

@@ -299,6 +299,14 @@ impl Direct {
         true
     }
 
+    /// What an incident that went directly counts as, until it is handed over; `None`: it did not go directly.
+    pub fn standing(&self, workflow_id: &str) -> Option<Handed> {
+        self.stage_of(workflow_id).map(|stage| match stage {
+            Stage::Running | Stage::Ended(_) => Handed::Known,
+            Stage::Sending | Stage::Unanswered => Handed::No,
+        })
+    }
+
     fn stage_of(&self, id: &str) -> Option<Stage> {
         self.lock().get(id).map(|item| item.stage.clone())
     }

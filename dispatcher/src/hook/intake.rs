@@ -113,7 +113,16 @@ impl Intake {
         if let Some(session) = &session {
             self.close_episodes(session, &others).await;
         }
-        let incidents = self.incidents(session.as_ref(), wanted, trace).await;
+        let mut incidents = self.incidents(session.as_ref(), wanted, trace).await;
+        // What went directly is published by its hand-over alone: as begun, not as new.
+        incidents.retain(|incident| match self.direct.standing(&incident.workflow_id) {
+            None => true,
+            Some(standing) => {
+                let counter = if standing == Handed::No { &mut tally.refused } else { &mut tally.duplicate };
+                *counter += 1;
+                false
+            }
+        });
         let left = match session {
             Some(session) => self.publish(&session, incidents, &mut tally).await,
             None => incidents,
@@ -255,13 +264,24 @@ impl Intake {
                 publish::publish(&self.names, incident, &begun, deadline, rerun)
             })
             .collect();
-        match session.invoke_all(&calls).await {
+        // Whoever stops waiting here must not forget that these were sent.
+        let first: Vec<_> = batch.iter().map(|incident| self.offered(incident).is_none()).collect();
+        for (incident, _) in batch.iter().zip(&first).filter(|(_, first)| **first) {
+            self.remember(incident.workflow_id.clone(), Offer::Unanswered);
+        }
+        let results: Vec<_> = match session.invoke_all(&calls).await {
             Ok(replies) => replies
                 .into_iter()
                 .map(|reply| self.judge(reply.and_then(|reply| publish::published(&reply))))
                 .collect(),
             Err(error) => batch.iter().map(|_| self.judge(Err(error.clone()))).collect(),
+        };
+        for ((incident, first), result) in batch.iter().zip(first).zip(&results) {
+            if first && matches!(result, Publishing::No) {
+                self.withdraw(&incident.workflow_id);
+            }
         }
+        results
     }
 
     fn judge(&self, result: Result<Published, Error>) -> Publishing {
@@ -297,6 +317,11 @@ impl Intake {
 
     fn remember(&self, workflow_id: String, offer: Offer) {
         self.offers.lock().unwrap_or_else(PoisonError::into_inner).add(workflow_id, offer);
+    }
+
+    /// Redis certainly has not taken it.
+    fn withdraw(&self, workflow_id: &str) {
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner).ids.remove(workflow_id);
     }
 
     fn offered(&self, incident: &Incident) -> Option<Offer> {

@@ -87,3 +87,18 @@ async fn out_of_memory_leases_are_renewed_and_outcomes_wait() -> Result<()> {
     ensure!(desk.word(record::finish(&desk.a, &finish(&incident, &entry, Reason::Failed))).await? == "finished");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_dead_letter_that_cannot_be_written_leaves_everything_as_it_was() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    desk.client().await?.cmd(&["SET", DEAD, "no stream"]).await?;
+    let before = desk.record(&incident).await?;
+    let refused = desk.session.invoke(&record::finish(&desk.a, &finish(&incident, &entry, Reason::Failed))).await;
+    ensure!(refused.err().and_then(|error| error.code().map(str::to_owned)).as_deref() == Some("WRONGTYPE"));
+    ensure!(desk.record(&incident).await? == before && desk.books.pending().await? == 1);
+    desk.client().await?.cmd(&["DEL", DEAD]).await?;
+    ensure!(desk.word(record::finish(&desk.a, &finish(&incident, &entry, Reason::Failed))).await? == "finished");
+    ensure!(desk.books.length(DEAD).await? == 1);
+    Ok(())
+}

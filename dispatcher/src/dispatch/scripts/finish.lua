@@ -15,6 +15,8 @@ if rec and FINAL[rec.state] then
   redis.call('EXPIRE', KEYS[2], ARGV[13])
   return { 'already', acknowledge() }
 end
+local wrong = unusable(KEYS[3], KEYS[4])
+if wrong then return wrong end
 local stamp = now_ms()
 -- How it first reached the agent stays so, whoever finishes it.
 local via = rec and rec.via ~= '' and rec.via or ARGV[12]

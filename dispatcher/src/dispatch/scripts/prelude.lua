@@ -76,3 +76,13 @@ local function record(key, ...)
   rec.newer = tonumber(v) == nil or tonumber(v) > 1
   return rec
 end
+
+-- Writes must not stop half way: keys that will be added to are looked at before the first write.
+local function unusable(...)
+  for _, key in ipairs({ ... }) do
+    local kind = redis.call('TYPE', key).ok
+    if kind ~= 'none' and kind ~= 'stream' then
+      return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a stream')
+    end
+  end
+end

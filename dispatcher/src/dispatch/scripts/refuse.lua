@@ -7,6 +7,8 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('EXPIRE', KEYS[1], ARGV[1])
   return { 'duplicate' }
 end
+local wrong = unusable(KEYS[2])
+if wrong then return wrong end
 redis.call('SET', KEYS[1], 1, 'EX', ARGV[1])
 local fields = { unpack(ARGV, 3) }
 for _, extra in ipairs({ 'reason', 'undecodable', 'failed_at', math.floor(stamp / 1000), 'attempts', 0 }) do
