@@ -237,3 +237,27 @@ async fn records_that_cannot_be_used_keep_no_slot_from_their_neighbours() -> Res
     ensure!(place.books.field(&key("newer-0"), "state").await? == "something new");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_that_cannot_be_written_hold_nobody_up_and_are_written_later() -> Result<()> {
+    let mut place = place(AgentKind::V10, &[("DISPATCHER_WORKERS", "2")]).await?;
+    place.books.0.cmd(&["SET", DEAD, "no stream"]).await?;
+    for number in 0..4 {
+        place.books.order(&format!("bad-{number}"), "fail x").await?;
+    }
+    eventually_ok("four runs", PATIENCE, async || {
+        ensure!((0..4).all(|n| place.runs(&format!("bad-{n}")).is_ok_and(|runs| runs == 1)));
+        Ok(())
+    })
+    .await?;
+    place.books.order("good", "echo").await?;
+    place.state("good", "settled").await?;
+    ensure!(place.books.pending().await? == 4);
+    place.books.0.cmd(&["DEL", DEAD]).await?;
+    for number in 0..4 {
+        place.state(&format!("bad-{number}"), "dead").await?;
+    }
+    place.books.is_drained().await?;
+    ensure!(place.books.length(DEAD).await? == 4);
+    Ok(())
+}

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use redis::Value;
 use redis_stream::entry::Entry;
-use redis_stream::error::Error;
+use redis_stream::error::{Class, Error};
 use redis_stream::retry::Delays;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
 
 use super::crew::{Crew, Guard};
 use crate::dispatch::outcome::{Final, Outcome};
@@ -16,6 +17,8 @@ use crate::dispatch::record::{self, Finish};
 
 /// Verdicts of one round trip at most.
 const BATCH: usize = 100;
+/// Verdicts that wait for a person without a slot, at most.
+const WITHOUT_SLOT: usize = 1_000;
 
 /// What is to be recorded.
 pub enum Verdict {
@@ -27,30 +30,59 @@ pub enum Verdict {
 
 /// A verdict with the entry and the slot that wait for it.
 pub struct Finished {
-    pub(super) verdict: Verdict,
-    pub(super) guard: Guard,
-    pub(super) slot: OwnedSemaphorePermit,
+    verdict: Verdict,
+    guard: Guard,
+    slot: Option<OwnedSemaphorePermit>,
+    refused: bool,
 }
 
-/// Runs until every dispatch has ended and every verdict is recorded, or the process ends.
+impl Finished {
+    /// A verdict that was not offered yet.
+    pub(super) fn new(verdict: Verdict, guard: Guard, slot: OwnedSemaphorePermit) -> Self {
+        Self { verdict, guard, slot: Some(slot), refused: false }
+    }
+}
+
+/// Runs until the process ends. What Redis does not take is tried again by itself, so that it does not hold up what
+/// comes after it.
 pub async fn run(crew: Arc<Crew>, mut queue: mpsc::Receiver<Finished>) {
-    let mut batch = Vec::with_capacity(BATCH);
+    let (mut new, mut left) = (Vec::with_capacity(BATCH), Vec::new());
+    let mut delays = Delays::new(Duration::from_millis(20), Duration::from_secs(2));
+    let mut retry_at = Instant::now();
     loop {
         tokio::select! {
-            count = queue.recv_many(&mut batch, BATCH) => if count == 0 { return },
-            () = crew.life.finished().cancelled() => return,
-        }
-        let mut delays = Delays::new(Duration::from_millis(20), Duration::from_secs(2));
-        loop {
-            batch = record_all(&crew, batch).await;
-            if batch.is_empty() {
-                break;
+            _ = queue.recv_many(&mut new, BATCH) => left.extend(record_all(&crew, std::mem::take(&mut new)).await),
+            () = tokio::time::sleep_until(retry_at), if !left.is_empty() => {
+                left = retry(&crew, left).await;
+                retry_at = Instant::now() + delays.next_delay();
             }
-            tokio::select! {
-                () = tokio::time::sleep(delays.next_delay()) => {}
-                () = crew.life.finished().cancelled() => return report_unrecorded(&batch),
-            }
+            () = crew.life.finished().cancelled() => return report_unrecorded(&left),
         }
+        if left.is_empty() {
+            delays.reset();
+        }
+        free_slots(&mut left);
+    }
+}
+
+/// Everything that is left, batch by batch; answers what is left then.
+async fn retry(crew: &Crew, mut waiting: Vec<Finished>) -> Vec<Finished> {
+    let mut left = Vec::new();
+    while !waiting.is_empty() {
+        let rest = waiting.split_off(waiting.len().min(BATCH));
+        left.extend(record_all(crew, waiting).await);
+        waiting = rest;
+    }
+    left
+}
+
+/// A verdict that needs a person first (a key of another type, a missing permission) keeps its entry and gives up its
+/// slot. Their number is bounded: beyond it they keep their slots, and the worker takes nothing more.
+fn free_slots(left: &mut [Finished]) {
+    let without = left.iter().filter(|finished| finished.slot.is_none()).count();
+    let refused = left.iter_mut().filter(|finished| finished.refused && finished.slot.is_some());
+    for finished in refused.take(WITHOUT_SLOT.saturating_sub(without)) {
+        finished.slot = None;
     }
 }
 
@@ -81,7 +113,7 @@ async fn record_all(crew: &Crew, batch: Vec<Finished>) -> Vec<Finished> {
     left
 }
 
-fn judge(crew: &Crew, finished: Finished, reply: Result<Value, Error>) -> Option<Finished> {
+fn judge(crew: &Crew, mut finished: Finished, reply: Result<Value, Error>) -> Option<Finished> {
     match reply {
         Ok(reply) => {
             announce(crew, &finished, &record::words(&reply));
@@ -90,7 +122,10 @@ fn judge(crew: &Crew, finished: Finished, reply: Result<Value, Error>) -> Option
         }
         Err(error) => {
             crew.metrics.redis_error(error.class());
-            tracing::warn!(%error, entry = %finished.guard.held.entry.id, "the outcome is not recorded yet");
+            if !finished.refused {
+                tracing::warn!(%error, entry = %finished.guard.held.entry.id, "the outcome is not recorded yet");
+            }
+            finished.refused = error.class() == Class::Configuration;
             Some(finished)
         }
     }

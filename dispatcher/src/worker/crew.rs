@@ -122,7 +122,7 @@ impl Crew {
             Ending::GiveBack => return self.give_back(&[guard.held.entry.id]).await,
         };
         // The entry stays held, and its slot taken, until Redis has the verdict.
-        let _ = self.finishes.send(Finished { verdict, guard, slot }).await;
+        let _ = self.finishes.send(Finished::new(verdict, guard, slot)).await;
     }
 
     /// Gives entries back for others, as far as Redis can be reached; else their leases run out.
