@@ -261,3 +261,26 @@ async fn dead_letters_that_cannot_be_written_hold_nobody_up_and_are_written_late
     ensure!(place.books.length(DEAD).await? == 4);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_once_could_not_list_is_asked_again_before_a_second_send() -> Result<()> {
+    let mut place = place(AgentKind::V10, &[]).await?;
+    // Somebody has sent it and died: the run is at the agent, the record says no more than "sending".
+    let client =
+        a2a::Agent::new(a2a::http_client(PATIENCE)?, a2a::AgentOptions::new(a2a::agent_url(&place.agent.url())?));
+    let context = "11111111-2222-4333-8444-555555555555";
+    let mut message = a2a::Outgoing::new("begun-investigation", "echo");
+    message.context_id = Some(context.into());
+    client.send(&message, a2a::Mode::Blocking, &reqwest::header::HeaderMap::new()).await?;
+    let key = key("begun");
+    let record =
+        ["v", "1", "state", "sending", "message_id", "begun-investigation", "context_id", context, "attempts", "1"];
+    place.books.0.cmd(&[&["HSET", key.as_str()], record.as_slice()].concat()).await?;
+
+    place.agent.fault(json!({"mode": "jsonrpc", "code": -32601, "count": 1, "onlyRpc": ["ListTasks"]})).await?;
+    place.books.order("begun", "echo").await?;
+    place.state("begun", "settled").await?;
+    ensure!(place.runs("begun")? == 1, "{} runs", place.runs("begun")?);
+    ensure!(place.worker.metric("dispatch_duplicate_possible_total", "").await? < 0.5);
+    Ok(())
+}

@@ -123,6 +123,11 @@ impl Contact {
         *self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ask anew next time: a gateway's passing answer can look like "no such method".
+    pub fn forget_lists(&self) {
+        *self.lists.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// It answered a list call, or said that it has none.
     pub fn set_lists(&self, lists: bool) {
         *self.lists.lock().unwrap_or_else(PoisonError::into_inner) = Some(lists);

@@ -201,15 +201,21 @@ impl Dispatcher {
 
     /// Goes on with an incident that somebody may have sent.
     async fn resume(&self, work: &mut Work<'_>, run: Run, since: Since) -> Result<Sending, Stop> {
-        match self.search(work, &run, since).await? {
+        let mut search = self.search(work, &run, since).await?;
+        if matches!(search, Search::CannotTell) {
+            if !self.untouched_for_a_lease(work, since.taken_at).await? {
+                return Ok(Sending::Again(Duration::ZERO));
+            }
+            // What is about to be done may be a second run: what was learned of the agent earlier is not enough.
+            work.contact.forget_lists();
+            search = self.search(work, &run, since).await?;
+        }
+        match search {
             Search::Found(run, None) => Ok(Sending::Running(run)),
             Search::Found(run, Some(outcome)) => Ok(Sending::Ended(run, outcome)),
             Search::NotThere => self.send(work, run, false, false).await,
             Search::Unreachable(error) => self.wait_for_agent(work, run, false, &error).await,
             Search::CannotTell => {
-                if !self.untouched_for_a_lease(work, since.taken_at).await? {
-                    return Ok(Sending::Again(Duration::ZERO));
-                }
                 if resend(self.settings.on_uncertain, run.attempts) {
                     self.metrics.duplicate_possible("uncertain");
                     return self.send(work, run, false, true).await;
