@@ -128,6 +128,14 @@ pub struct Endpoint {
     pub sentinel_tls: Option<Tls>,
 }
 
+impl Endpoint {
+    /// Plain TCP, without credentials.
+    pub fn plain(locator: Locator, db: u16) -> Self {
+        let (node, sentinel) = (Credentials::default(), Credentials::default());
+        Self { locator, db, node, tls: None, sentinel, sentinel_tls: None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use redis_stream::connection::{Link, LinkOptions, Session};
-use redis_stream::endpoint::{Credentials, Endpoint, HostPort, Locator};
+use redis_stream::endpoint::{Endpoint, HostPort, Locator};
 use redis_stream::reader::{Group, Reader};
 use redis_stream::{error::Error, group};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -30,14 +30,7 @@ fn address(text: &str) -> Result<HostPort> {
 }
 
 fn link(locator: Locator) -> Linked {
-    let endpoint = Endpoint {
-        locator,
-        db: 4,
-        node: Credentials::default(),
-        tls: None,
-        sentinel: Credentials::default(),
-        sentinel_tls: None,
-    };
+    let endpoint = Endpoint::plain(locator, 4);
     let stop = CancellationToken::new();
     let options = LinkOptions { client_name: "line-tests".into() };
     let link = Link::start(endpoint, options, &TaskTracker::new(), stop.clone());

@@ -152,6 +152,7 @@ pub(crate) async fn follow(agent: &Agent, task_id: &str, arrived: impl Fn(&Task)
             return task;
         }
         assert!(Instant::now() < until, "still {:?}", task.state);
+        // The server tells of no change: within the patience above it is asked again.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

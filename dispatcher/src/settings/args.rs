@@ -76,7 +76,7 @@ pub struct WorkArgs {
     /// Dispatches in flight [default: 10]
     #[arg(long, env = "DISPATCHER_WORKERS", hide_env_values = true, value_name = "N")]
     pub dispatcher_workers: Option<String>,
-    /// Longest blocking read, milliseconds [default: 1000]
+    /// Longest blocking read, milliseconds; at most half of `MIN_IDLE_MS` [default: 1000, or that half if it is less]
     #[arg(long, env = "BLOCK_MS", hide_env_values = true, value_name = "MS")]
     pub block_ms: Option<String>,
     /// Lease: an entry idle this long may be claimed by another worker, milliseconds [default: 30000]

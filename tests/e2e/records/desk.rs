@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use line_tests::line::{Books, DEAD, GROUP, STREAM};
 use line_tests::{Client, Redis, RedisOptions};
 use redis_stream::connection::{Link, LinkOptions, Session};
-use redis_stream::endpoint::{Credentials, Endpoint, Locator};
+use redis_stream::endpoint::{Endpoint, Locator};
 use redis_stream::entry::Entry;
 use redis_stream::reader::Group;
 use redis_stream::script::Call;
@@ -52,14 +52,8 @@ fn names(consumer: &str) -> Arc<Names> {
 impl Desk {
     pub(crate) async fn open() -> Result<Self> {
         let redis = Redis::start(RedisOptions::default()).await?;
-        let endpoint = Endpoint {
-            locator: Locator::Direct(redis.address().parse().map_err(|error: String| anyhow!(error))?),
-            db: 4,
-            node: Credentials::default(),
-            tls: None,
-            sentinel: Credentials::default(),
-            sentinel_tls: None,
-        };
+        let address = redis.address().parse().map_err(|error: String| anyhow!(error))?;
+        let endpoint = Endpoint::plain(Locator::Direct(address), 4);
         let stop = CancellationToken::new();
         let options = LinkOptions { client_name: "desk".into() };
         let link = Link::start(endpoint, options, &TaskTracker::new(), stop.clone());
