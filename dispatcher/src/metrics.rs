@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 use redis_stream::error::Class;
 
+use crate::dispatch::decision::Row;
 use crate::dispatch::outcome::Reason;
 
 /// The instruments. Clones share them.
@@ -17,6 +18,9 @@ pub struct Metrics {
     outcomes: Counter<u64>,
     attempts: Counter<u64>,
     waits: Counter<u64>,
+    moved: Counter<u64>,
+    polls: Counter<u64>,
+    decisions: Counter<u64>,
     duplicate_possible: Counter<u64>,
     leases_lost: Counter<u64>,
     handed_back: Counter<u64>,
@@ -45,6 +49,9 @@ impl Metrics {
             outcomes: counter("dispatch_outcomes", "Incidents with a final outcome"),
             attempts: counter("dispatch_attempts", "Sends that may have reached an agent"),
             waits: counter("dispatch_waits", "Tries that certainly did not reach an agent"),
+            moved: counter("dispatch_moved", "Entries put into a waiting stream"),
+            polls: counter("dispatch_polls", "Looks at a task"),
+            decisions: counter("dispatch_decisions", "Decisions by row of the decision table"),
             duplicate_possible: counter("dispatch_duplicate_possible", "Sends after which a second run is possible"),
             leases_lost: counter("worker_leases_lost", "Held entries that another worker took over"),
             handed_back: counter("worker_handed_back", "Entries given back for another worker"),
@@ -79,7 +86,10 @@ impl Metrics {
         for class in CLASSES {
             self.redis_errors.add(0, &[KeyValue::new("class", class.as_str())]);
         }
-        let plain = [&self.attempts, &self.waits, &self.leases_lost, &self.handed_back];
+        for row in Row::ALL {
+            self.decisions.add(0, &[KeyValue::new("row", row.id())]);
+        }
+        let plain = [&self.attempts, &self.waits, &self.moved, &self.polls, &self.leases_lost, &self.handed_back];
         for counter in plain.into_iter().chain([&self.groups_created, &self.newer_records]) {
             counter.add(0, &[]);
         }
@@ -109,6 +119,21 @@ impl Metrics {
     /// One try that did not reach the agent.
     pub fn wait(&self) {
         self.waits.add(1, &[]);
+    }
+
+    /// One entry went to its agent's waiting stream.
+    pub fn moved(&self) {
+        self.moved.add(1, &[]);
+    }
+
+    /// One look at a task.
+    pub fn poll(&self) {
+        self.polls.add(1, &[]);
+    }
+
+    /// One decision.
+    pub fn decision(&self, row: Row) {
+        self.decisions.add(1, &[KeyValue::new("row", row.id())]);
     }
 
     /// One send that may make a second run.

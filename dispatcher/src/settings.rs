@@ -1,12 +1,13 @@
 //! Flags and environment, parsed whole into what each command needs. All mistakes come back at once.
 
 pub mod args;
+mod profiles;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use a2a::{Bearer, Version};
+use a2a::{Bearer, Mode, Version};
 use daemon::settings::parse;
 use daemon::{LogFormat, Mistakes, Secret, TelemetrySettings, log_format_default};
 use redis_stream::args::RedisArgs;
@@ -17,6 +18,7 @@ use crate::dispatch::agents::{AgentSettings, UrlTemplate};
 use crate::dispatch::dispatcher::DispatchSettings;
 use crate::dispatch::names::Names;
 use crate::dispatch::outcome::OnUncertain;
+use crate::dispatch::profile::{ContextPolicy, Limits, Profile, Recovery};
 use crate::hook::intake::IntakeSettings;
 use crate::hook::payload::Filter;
 use args::{AgentArgs, AlertArgs, HookArgs, LineArgs, ProcessArgs, WorkArgs};
@@ -157,13 +159,36 @@ fn agent_settings(args: &AgentArgs, default_agent: &str, mistakes: &mut Mistakes
         args.internal_a2a_bearer_token.as_deref(),
         args.internal_a2a_bearer_token_file.as_deref(),
     );
-    let version = mistakes.take("A2A_VERSION", args.a2a_version.as_deref(), Version::Auto, |text| {
-        text.parse().map_err(|_| format!("expected auto, 0.3 or 1.0, got {text:?}"))
-    });
+    let version = mistakes.take("A2A_VERSION", args.a2a_version.as_deref(), Version::Auto, profiles::version);
     let user_id =
         mistakes.take("A2A_USER_ID", args.a2a_user_id.as_deref(), "stream-dispatcher".to_owned(), header_text);
-    let bearer = bearer.map(|secret| Bearer::new(move || secret.read()));
-    Some(AgentSettings { template: template?, namespace, version, user_id, bearer })
+    let on_uncertain = mistakes.take(
+        "ON_UNCERTAIN",
+        args.on_uncertain.as_deref(),
+        OnUncertain::Resend,
+        parse::one_of(profiles::POLICIES),
+    );
+    let run_deadline = mistakes.take(
+        "RUN_DEADLINE",
+        args.run_deadline.as_deref(),
+        Duration::from_secs(20 * 60),
+        parse::positive_duration,
+    );
+    let general = Profile {
+        template: template?,
+        version,
+        mode: Mode::NonBlocking,
+        recovery: Recovery::Auto,
+        context: ContextPolicy::PerIncident,
+        on_uncertain,
+        user_id,
+        bearer: bearer.map(|secret| Bearer::new(move || secret.read())),
+        send_timeout: Duration::from_secs(30),
+        run_deadline,
+        limits: Limits::DEFAULT,
+    };
+    let profiles = profiles::profiles(args.config.as_deref(), general, &namespace, mistakes);
+    Some(AgentSettings { namespace, profiles })
 }
 
 fn header_text(text: &str) -> Result<String, String> {
@@ -191,11 +216,8 @@ fn endpoint(args: RedisArgs, mistakes: &mut Mistakes) -> Option<Endpoint> {
 
 /// Reads `WorkArgs`.
 pub fn work(args: &WorkArgs, mistakes: &mut Mistakes) -> WorkSettings {
-    let mut time = |setting: &str, raw: &Option<String>, default: u64| {
-        mistakes.take(setting, raw.as_deref(), Duration::from_secs(default), parse::positive_duration)
-    };
-    let give_up_after = time("GIVE_UP_AFTER", &args.give_up_after, 24 * 3600);
-    let run_deadline = time("RUN_DEADLINE", &args.run_deadline, 20 * 60);
+    let day = Duration::from_secs(24 * 3600);
+    let give_up_after = mistakes.take("GIVE_UP_AFTER", args.give_up_after.as_deref(), day, parse::positive_duration);
     let lease = mistakes.take("MIN_IDLE_MS", args.min_idle_ms.as_deref(), Duration::from_secs(30), parse::millis);
     let usual = Duration::from_secs(1).min(lease / 2);
     let block = mistakes.take("BLOCK_MS", args.block_ms.as_deref(), usual, parse::millis);
@@ -215,19 +237,12 @@ pub fn work(args: &WorkArgs, mistakes: &mut Mistakes) -> WorkSettings {
             lease,
             max_attempts: mistakes.take("MAX_ATTEMPTS", args.max_attempts.as_deref(), 5, parse::number(1..=1000)),
             give_up_after,
-            on_uncertain: mistakes.take(
-                "ON_UNCERTAIN",
-                args.on_uncertain.as_deref(),
-                OnUncertain::Resend,
-                parse::one_of(&[("resend", OnUncertain::Resend), ("park", OnUncertain::Park)]),
-            ),
             ack_on_accepted: mistakes.take(
                 "ACK_ON",
                 args.ack_on.as_deref(),
                 false,
                 parse::one_of(&[("settled", false), ("accepted", true)]),
             ),
-            run_deadline,
         },
     }
 }

@@ -106,6 +106,14 @@ pub async fn claim_own(session: &Session, of: &Group, idle: Duration, ids: &[Ent
     Ok(Entry::parse_list(&reply))
 }
 
+/// Whether any pending entry has been idle for at least `idle` (XPENDING with IDLE, Redis 6.2).
+pub async fn any_idle(session: &Session, of: &Group, idle: Duration) -> Result<bool, Error> {
+    let mut cmd = Cmd::new();
+    cmd.arg("XPENDING").arg(&of.stream).arg(&of.group).arg("IDLE");
+    cmd.arg(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)).arg("-").arg("+").arg(1);
+    Ok(!read_pending(session, &cmd).await?.is_empty())
+}
+
 async fn read_pending(session: &Session, cmd: &Cmd) -> Result<Vec<Pending>, Error> {
     let reply = session.run(cmd).await.map_err(|error| error.while_doing("XPENDING"))?;
     Ok(value::items(&reply).unwrap_or_default().iter().filter_map(parse_pending).collect())

@@ -15,12 +15,22 @@ pub struct Delays {
 impl Delays {
     /// Starts at about `first`, doubles, and stays at or below `longest`.
     pub fn new(first: Duration, longest: Duration) -> Self {
+        Self::series(first, longest, longest, 0.5)
+    }
+
+    /// Anything from zero to a bound that starts at `first`, doubles, and stays at or below `longest`: callers that
+    /// began together come back spread out.
+    pub fn full_jitter(first: Duration, longest: Duration) -> Self {
+        Self::series(first / 2, longest / 2, longest, 1.0)
+    }
+
+    fn series(first: Duration, longest_mean: Duration, longest: Duration, jitter: f64) -> Self {
         let backoff = ExponentialBackoff {
             current_interval: first,
             initial_interval: first,
-            randomization_factor: 0.5,
+            randomization_factor: jitter,
             multiplier: 2.0,
-            max_interval: longest,
+            max_interval: longest_mean,
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };
@@ -52,5 +62,16 @@ mod tests {
         assert!(series.iter().skip(10).all(|delay| *delay >= longest / 2));
         delays.reset();
         assert!(delays.next_delay() <= first * 2);
+    }
+
+    #[test]
+    fn full_jitter_spreads_over_the_whole_range() {
+        let (first, longest) = (Duration::from_secs(1), Duration::from_secs(30));
+        let mut delays = Delays::full_jitter(first, longest);
+        assert!(delays.next_delay() <= first);
+        let series: Vec<_> = (0..10_000).map(|_| delays.next_delay()).skip(10).collect();
+        assert!(series.iter().all(|delay| *delay <= longest));
+        let below = |share: f64| series.iter().filter(|delay| **delay <= longest.mul_f64(share)).count();
+        assert!((2_000..3_000).contains(&below(0.25)) && (7_000..8_000).contains(&below(0.75)), "{}", below(0.25));
     }
 }

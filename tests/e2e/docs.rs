@@ -2,6 +2,8 @@
 
 #[path = "docs/access.rs"]
 mod access;
+#[path = "docs/decisions.rs"]
+mod decisions;
 #[path = "docs/metrics.rs"]
 mod metrics;
 #[path = "docs/page.rs"]

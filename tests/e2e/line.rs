@@ -18,7 +18,7 @@ async fn drained(books: &mut Books) -> Result<()> {
 async fn a_thousand_alerts(kind: AgentKind) -> Result<()> {
     let trio = Trio::start(TrioOptions::default()).await?;
     let agent = Agent::start(kind, AgentOptions::default()).await?;
-    let settings = Settings::of_trio(&trio).agents_at(&agent.url()).with("DISPATCHER_WORKERS", "30");
+    let settings = Settings::of_trio(&trio).agents_at(&agent.url()).with("DISPATCHER_WORKERS", "30").many_runs();
     let hook = Member::dispatcher("hook", &settings).await?;
     let _workers = [Member::dispatcher("work", &settings).await?, Member::dispatcher("work", &settings).await?];
     let mut books = Books::at(&trio.master_address().await?).await?;
@@ -72,7 +72,8 @@ async fn a_thousand_alerts_run_once_each_at_an_agent_of_version_1_0() -> Result<
 async fn entries_of_the_present_system(kind: AgentKind) -> Result<()> {
     let redis = Redis::start(RedisOptions::default()).await?;
     let agent = Agent::start(kind, AgentOptions::default()).await?;
-    let settings = Settings::of_redis(&redis.address()).agents_at(&agent.url()).with("DISPATCHER_WORKERS", "30");
+    let settings =
+        Settings::of_redis(&redis.address()).agents_at(&agent.url()).with("DISPATCHER_WORKERS", "30").many_runs();
     let _worker = Member::dispatcher("work", &settings).await?;
     let mut books = Books::at(&redis.address()).await?;
     for number in 0..200 {
@@ -150,7 +151,8 @@ fn malformed(number: usize) -> Vec<(&'static str, Fields)> {
 async fn malformed_entries_among_good_ones_become_dead_letters() -> Result<()> {
     let redis = Redis::start(RedisOptions::default()).await?;
     let agent = Agent::start(AgentKind::V10, AgentOptions::default()).await?;
-    let settings = Settings::of_redis(&redis.address()).agents_at(&agent.url()).with("DISPATCHER_WORKERS", "30");
+    let settings =
+        Settings::of_redis(&redis.address()).agents_at(&agent.url()).with("DISPATCHER_WORKERS", "30").many_runs();
     let mut books = Books::at(&redis.address()).await?;
     books.0.cmd(&["HSET", "incident:routing", "investigation", "triage-agent"]).await?;
     let mut expected = BTreeMap::<String, usize>::new();

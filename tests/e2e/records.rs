@@ -4,6 +4,8 @@
 mod desk;
 #[path = "records/finishing.rs"]
 mod finishing;
+#[path = "records/gate.rs"]
+mod gate;
 #[path = "records/publishing.rs"]
 mod publishing;
 #[path = "records/taking.rs"]

@@ -20,7 +20,7 @@ async fn place(kind: AgentKind) -> Result<Place> {
     let redis = Redis::start(RedisOptions::default()).await?;
     let agent = Agent::start(kind, AgentOptions::default()).await?;
     let books = Books::at(&redis.address()).await?;
-    let settings = Settings::of_redis(&redis.address()).agents_at(&agent.url());
+    let settings = Settings::of_redis(&redis.address()).agents_at(&agent.url()).many_runs();
     Ok(Place { redis, agent, books, settings })
 }
 

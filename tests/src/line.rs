@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::alerts;
 use crate::patience::eventually_ok;
+use crate::places;
 use crate::ports::free_port;
 use crate::process::Program;
 use crate::resp::Client;
@@ -43,6 +44,13 @@ impl Settings {
     pub fn agents_at(self, url: &str) -> Self {
         // The test agents serve their root: the name of the agent goes into a query that they ignore.
         self.with("KAGENT_A2A_URL", format!("{url}/?agent={{agent}}"))
+    }
+
+    /// Agents are given as many runs at once as there are workers for.
+    #[must_use]
+    pub fn many_runs(self) -> Self {
+        let file = places::workspace().join("tests/configs/many-runs.toml");
+        self.with("CONFIG", file.to_string_lossy())
     }
 
     /// One more setting; a later one replaces an earlier one.
@@ -167,12 +175,22 @@ impl Books {
         Ok(i64::try_from(after.items()?.len())?)
     }
 
-    /// Nothing unread, nothing pending.
+    /// Entries in waiting streams.
+    pub async fn waiting(&mut self) -> Result<i64> {
+        let mut waiting = 0;
+        for stream in self.0.cmd(&["SMEMBERS", &format!("{STREAM}:waiting")]).await?.texts()? {
+            waiting += self.length(&stream).await?;
+        }
+        Ok(waiting)
+    }
+
+    /// Nothing unread, nothing pending, nothing waiting.
     pub async fn is_drained(&mut self) -> Result<()> {
-        let (unread, pending) = (self.unread().await?, self.pending().await?);
-        if unread + pending > 0 {
+        // In this order: an entry that comes back from waiting is unread afterwards, or pending.
+        let (waiting, unread, pending) = (self.waiting().await?, self.unread().await?, self.pending().await?);
+        if waiting + unread + pending > 0 {
             let rows = self.0.raw(&["XPENDING", STREAM, GROUP, "-", "+", "5"]).await?;
-            bail!("{unread} unread and {pending} pending: {rows:?}");
+            bail!("{unread} unread, {waiting} waiting and {pending} pending: {rows:?}");
         }
         Ok(())
     }

@@ -87,7 +87,7 @@ impl Process {
     /// Starts the worker's loops.
     pub(super) fn start_worker(&self, link: Link, setup: &LineSettings, agents: Arc<Agents>, settings: WorkSettings) {
         let stops = Stops { soft: self.life.soft().clone(), last_call: CancellationToken::new() };
-        let lease = settings.dispatch.lease;
+        let (lease, give_up_after) = (settings.dispatch.lease, settings.dispatch.give_up_after);
         let dispatcher = Dispatcher::new(
             link.clone(),
             Arc::clone(&setup.names),
@@ -103,6 +103,7 @@ impl Process {
             lease,
             block: settings.block,
             width: settings.width,
+            give_up_after,
             stops,
             metrics: self.metrics.clone(),
             life: self.life.clone(),

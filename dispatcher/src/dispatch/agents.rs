@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use a2a::{Agent, AgentOptions, Bearer, Version};
+use a2a::{Agent, AgentOptions};
+
+use super::profile::{ContextPolicy, Profile, Profiles, Recovery};
 
 /// No more agents than this are remembered; names come from entries.
 const MOST_AGENTS: usize = 1_024;
@@ -78,19 +79,13 @@ impl FromStr for UrlTemplate {
     }
 }
 
-/// What all agents have in common.
+/// Who the agents are and how they are spoken to.
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
-    /// Where they are.
-    pub template: UrlTemplate,
     /// Namespace of a target without one.
     pub namespace: String,
-    /// Which version they speak.
-    pub version: Version,
-    /// `X-User-Id`.
-    pub user_id: String,
-    /// Bearer token.
-    pub bearer: Option<Bearer>,
+    /// What is agreed with each.
+    pub profiles: Profiles,
 }
 
 /// All agents that were asked for so far.
@@ -100,55 +95,46 @@ pub struct Agents {
     known: Mutex<HashMap<AgentName, Arc<Contact>>>,
 }
 
-/// One agent, and whether it can be asked for its tasks and reached at all.
+/// One agent, and what has been learned of it.
 pub struct Contact {
     /// Who it is.
     pub name: AgentName,
     /// How it is called.
     pub agent: Agent,
+    /// What is agreed with it.
+    pub profile: Arc<Profile>,
     lists: Mutex<Option<bool>>,
-    health: Mutex<Health>,
-}
-
-/// When an agent was last reached, and since when it has not been.
-#[derive(Debug, Clone, Copy, Default)]
-struct Health {
-    failing_since: Option<Instant>,
-    reached: bool,
 }
 
 impl Contact {
-    /// Whether it can list its tasks; `None`: not found out yet.
+    /// Whether it can be asked for its tasks; `None`: not found out yet.
     pub fn lists(&self) -> Option<bool> {
-        *self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+        match (self.profile.recovery, self.profile.context) {
+            // A run is looked for in its context, and the agent's own is known only once it has answered.
+            (_, ContextPolicy::Server) | (Recovery::MessageId | Recovery::None, _) => Some(false),
+            (Recovery::List, _) => Some(true),
+            (Recovery::Auto, _) => *lock(&self.lists),
+        }
     }
 
     /// Ask anew next time: a gateway's passing answer can look like "no such method".
     pub fn forget_lists(&self) {
-        *self.lists.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.lists) = None;
     }
 
     /// It answered a list call, or said that it has none.
     pub fn set_lists(&self, lists: bool) {
-        *self.lists.lock().unwrap_or_else(PoisonError::into_inner) = Some(lists);
+        *lock(&self.lists) = Some(lists);
     }
 
-    /// It took a request.
-    pub fn reached(&self) {
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Health { failing_since: None, reached: true };
+    /// A repeated message id is not run again.
+    pub fn recognises(&self) -> bool {
+        self.profile.recovery == Recovery::MessageId
     }
+}
 
-    /// It could not be reached; answers for how long now.
-    pub fn unreached(&self) -> Duration {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.reached = false;
-        health.failing_since.get_or_insert_with(Instant::now).elapsed()
-    }
-
-    /// The last request reached it.
-    pub fn is_reachable(&self) -> bool {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).reached
-    }
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Agents {
@@ -157,10 +143,23 @@ impl Agents {
         Self { http, settings, known: Mutex::default() }
     }
 
+    /// What is agreed with every agent that has no profile of its own.
+    pub fn general(&self) -> &Profile {
+        self.settings.profiles.general()
+    }
+
+    /// The profile of an agent, `namespace/agent`; the general one for what is no agent.
+    pub fn profile(&self, target: &str) -> Arc<Profile> {
+        match AgentName::parse(target, &self.settings.namespace) {
+            Ok(name) => self.settings.profiles.of(&name),
+            Err(_) => Arc::new(self.general().clone()),
+        }
+    }
+
     /// The agent of a target, `agent` or `namespace/agent`.
     pub fn find(&self, target: &str) -> Result<Arc<Contact>, NotAnAgent> {
         let name = AgentName::parse(target, &self.settings.namespace)?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if let Some(contact) = known.get(&name) {
             return Ok(Arc::clone(contact));
         }
@@ -172,18 +171,21 @@ impl Agents {
     }
 
     fn contact(&self, name: &AgentName) -> Result<Contact, NotAnAgent> {
-        let url = a2a::agent_url(&self.settings.template.url(name)).map_err(|_| NotAnAgent)?;
+        let profile = self.settings.profiles.of(name);
+        let url = a2a::agent_url(&profile.template.url(name)).map_err(|_| NotAnAgent)?;
         let options = AgentOptions {
-            version: self.settings.version,
-            user_id: Some(self.settings.user_id.clone()),
-            bearer: self.settings.bearer.clone(),
+            version: profile.version,
+            user_id: Some(profile.user_id.clone()),
+            bearer: profile.bearer.clone(),
+            send_timeout: profile.send_timeout,
+            blocking_timeout: profile.run_deadline,
             ..AgentOptions::new(url)
         };
         Ok(Contact {
             name: name.clone(),
             agent: Agent::new(self.http.clone(), options),
-            lists: Mutex::new(None),
-            health: Mutex::default(),
+            profile,
+            lists: Mutex::default(),
         })
     }
 }

@@ -3,28 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Value;
 use redis_stream::connection::Link;
-use redis_stream::error::{Class, Error};
 use redis_stream::retry::Delays;
-use redis_stream::script::Call;
 use tokio_util::sync::CancellationToken;
 
 use super::agents::{Agents, Contact};
-use super::find::Search;
+use super::decision::{self, Facts, Seen, Step};
 use super::held::Held;
 use super::names::Names;
-use super::outcome::{OnUncertain, Outcome, Reason, resend};
+use super::outcome::Outcome;
+use super::polls::Turns;
+use super::profile::{ContextPolicy, Profile};
 use super::record::{self, Finish, Run, Since, Subject, Taken};
 use super::routes::Routes;
-use super::send::Sending;
 use crate::incident::{Order, context_id};
 use crate::metrics::Metrics;
-
-/// Deliveries without an attempt after which an entry is a dead letter.
-const POISON_AFTER: i64 = 10;
-/// Tries of a script that fails for good, before its entry is left alone for a lease.
-const TRIES: u32 = 3;
 
 /// How incidents are handed to agents.
 #[derive(Debug, Clone)]
@@ -35,12 +28,8 @@ pub struct DispatchSettings {
     pub max_attempts: u32,
     /// Longest wait for an agent that cannot be reached.
     pub give_up_after: Duration,
-    /// What is done when the effect of a send cannot be found out.
-    pub on_uncertain: OnUncertain,
     /// The agent's acceptance is final.
     pub ack_on_accepted: bool,
-    /// Longest run of an agent.
-    pub run_deadline: Duration,
 }
 
 /// When to stop.
@@ -61,6 +50,8 @@ pub enum Ending {
     Bury(Outcome),
     /// Acknowledged, lost or moved: nothing is left to do here.
     Gone,
+    /// Still pending in our name, and of no use to anybody until its lease is over.
+    LeaveAlone,
     /// For another worker to go on with.
     GiveBack,
 }
@@ -69,6 +60,7 @@ pub enum Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     Gone,
+    LeaveAlone,
     GiveBack,
 }
 
@@ -76,6 +68,7 @@ impl From<Stop> for Ending {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::Gone => Self::Gone,
+            Stop::LeaveAlone => Self::LeaveAlone,
             Stop::GiveBack => Self::GiveBack,
         }
     }
@@ -90,6 +83,7 @@ pub struct Dispatcher {
     pub(super) settings: DispatchSettings,
     pub(super) stops: Stops,
     pub(super) metrics: Metrics,
+    pub(super) turns: Turns,
 }
 
 /// One entry under work.
@@ -99,6 +93,18 @@ pub(super) struct Work<'a> {
     pub(super) subject: Subject,
     pub(super) contact: &'a Contact,
     pub(super) delays: Delays,
+}
+
+/// Where a step leads.
+pub(super) enum Next {
+    /// The request is to be written. `fresh`: nobody has sent it before; `doubtful`: an earlier send may have run.
+    Send { run: Run, fresh: bool, doubtful: bool },
+    /// The agent runs it.
+    Running(Run),
+    /// There is a verdict.
+    Ended(Run, Outcome),
+    /// Take again, after this pause.
+    Again(Duration),
 }
 
 impl Dispatcher {
@@ -112,14 +118,20 @@ impl Dispatcher {
         stops: Stops,
         metrics: Metrics,
     ) -> Self {
-        Self { link, names, agents, routes, settings, stops, metrics }
+        Self { link, names, agents, routes, settings, stops, metrics, turns: Turns::new() }
     }
 
     /// Works on a held entry until it has an ending.
     pub async fn dispatch(&self, held: &Held) -> Ending {
         match Order::decode(&held.entry) {
             Ok(order) => self.order(held, &order).await.unwrap_or_else(Ending::from),
-            Err(error) => Ending::Bury(Outcome::new(Reason::Undecodable, error.to_string())),
+            Err(error) => {
+                let facts = self.facts(held, self.agents.general(), false, 0);
+                match self.table(&held.entry.id.to_string(), &facts, &Seen::Unreadable(&error.to_string())) {
+                    Step::Finish(outcome) => Ending::Bury(outcome),
+                    _ => Ending::Gone,
+                }
+            }
         }
     }
 
@@ -133,7 +145,7 @@ impl Dispatcher {
         let contact = target.as_deref().map(|target| self.agents.find(target));
         let problem = match contact {
             Some(Ok(contact)) => {
-                let delays = Delays::new(Duration::from_millis(500), Duration::from_secs(30));
+                let delays = Delays::full_jitter(Duration::from_secs(1), Duration::from_secs(30));
                 return self.work(Work { held, order, subject, contact: &contact, delays }).await;
             }
             Some(Err(error)) => format!("agent_target {:?}: {error}", target.unwrap_or_default()),
@@ -144,99 +156,102 @@ impl Dispatcher {
 
     /// An incident that no agent can take may still have been finished, or handed on, before.
     async fn unroutable(&self, held: &Held, order: &Order, subject: Subject, problem: &str) -> Result<Ending, Stop> {
-        let run = first_run(order, "");
+        let run = first_run(order, "", ContextPolicy::PerIncident);
         let reply = self.script(held, &record::take(&self.names, &subject, &run, false)).await?;
         match record::taken(&reply, "").map_err(|error| self.give_up(held, &error))? {
             Taken::Fresh(run) | Taken::Begun(run, _) => {
-                Ok(Self::finish(held, subject, run, Outcome::new(Reason::NoRoute, problem)))
+                let facts = self.facts(held, self.agents.general(), false, run.attempts);
+                match self.table(&subject.workflow_id, &facts, &Seen::Unroutable(problem)) {
+                    Step::Finish(outcome) => Ok(Self::finish(held, subject, run, outcome)),
+                    _ => Ok(Ending::Gone),
+                }
             }
-            Taken::Lost | Taken::Newer | Taken::Duplicate => Ok(Ending::Gone),
+            Taken::Lost | Taken::Duplicate => Ok(Ending::Gone),
+            Taken::Newer => {
+                self.metrics.newer_record();
+                Ok(Ending::LeaveAlone)
+            }
         }
     }
 
     /// Take, then send, find out or follow, until there is a verdict. After each failure the record is
     /// taken again: it alone says what is known.
     async fn work(&self, mut work: Work<'_>) -> Result<Ending, Stop> {
-        let agent = work.contact.name.to_string();
         loop {
-            let fresh_without_record =
-                work.order.foreign && work.held.deliveries <= 1 && self.is_blind(work.contact).await;
-            // An agent that can be asked settles whether there was one; else one is assumed.
-            let assumed = u32::from(work.contact.lists() != Some(true));
-            let run = Run { attempts: assumed, ..first_run(work.order, &agent) };
-            let call = record::take(&self.names, &work.subject, &run, fresh_without_record);
-            let reply = self.script(work.held, &call).await?;
-            let (run, begun) = match record::taken(&reply, &agent).map_err(|error| self.give_up(work.held, &error))? {
-                Taken::Lost => {
-                    self.metrics.lease_lost();
-                    return Err(Stop::Gone);
-                }
-                Taken::Newer => {
-                    self.metrics.newer_record();
-                    return Err(Stop::Gone);
-                }
-                Taken::Duplicate => return Err(Stop::Gone),
-                Taken::Fresh(run) => (run, None),
-                Taken::Begun(run, since) => (run, Some(since)),
-            };
+            let (run, begun) = self.take(&work).await?;
             if run.task_id.is_some() {
                 work.held.remember(&work.subject, &run);
-                return self.follow(work, run).await;
+                let for_so_long = begun.and_then(|since| since.running).unwrap_or_default();
+                return self.follow(work, run, for_so_long).await;
             }
-            if run.attempts == 0 && work.held.deliveries >= POISON_AFTER {
-                let error = format!("delivered {} times without an attempt", work.held.deliveries);
-                return Ok(Self::finish(work.held, work.subject, run, Outcome::new(Reason::Poison, error)));
-            }
-            let step = match begun {
-                None => self.send(&mut work, run, true, false).await?,
+            let mut next = match begun {
+                None => {
+                    let step = self.decide(&work, run.attempts, &Seen::Unsent);
+                    act(&work, run, true, step)
+                }
                 Some(since) => self.resume(&mut work, run, since).await?,
             };
-            match step {
-                Sending::Running(run) => return self.follow(work, run).await,
-                Sending::Ended(run, outcome) => return Ok(Self::finish(work.held, work.subject, run, outcome)),
-                Sending::Again(pause) => self.pause(work.held, pause).await?,
-            }
-        }
-    }
-
-    /// Goes on with an incident that somebody may have sent.
-    async fn resume(&self, work: &mut Work<'_>, run: Run, since: Since) -> Result<Sending, Stop> {
-        let mut search = self.search(work, &run, since).await?;
-        if matches!(search, Search::CannotTell) {
-            if !self.untouched_for_a_lease(work, since.taken_at).await? {
-                return Ok(Sending::Again(Duration::ZERO));
-            }
-            // What is about to be done may be a second run: what was learned of the agent earlier is not enough.
-            work.contact.forget_lists();
-            search = self.search(work, &run, since).await?;
-        }
-        match search {
-            Search::Found(run, None) => Ok(Sending::Running(run)),
-            Search::Found(run, Some(outcome)) => Ok(Sending::Ended(run, outcome)),
-            Search::NotThere => self.send(work, run, false, false).await,
-            Search::Unreachable(error) => self.wait_for_agent(work, run, false, &error).await,
-            Search::CannotTell => {
-                if resend(self.settings.on_uncertain, run.attempts) {
-                    self.metrics.duplicate_possible("uncertain");
-                    return self.send(work, run, false, true).await;
+            loop {
+                match next {
+                    Next::Send { run, fresh, doubtful } => next = self.send(&mut work, run, fresh, doubtful).await?,
+                    Next::Running(run) => return self.follow(work, run, Duration::ZERO).await,
+                    Next::Ended(run, outcome) => return Ok(Self::finish(work.held, work.subject, run, outcome)),
+                    Next::Again(pause) => break self.rest(work.held, pause).await?,
                 }
-                let error = "the agent may have run it and cannot be asked";
-                Ok(Sending::Ended(run, Outcome::new(Reason::Uncertain, error)))
             }
         }
     }
 
-    /// Waits until nobody has written the record for one lease, counted from our take.
-    async fn untouched_for_a_lease(&self, work: &Work<'_>, since: i64) -> Result<bool, Stop> {
-        self.pause(work.held, self.settings.lease).await?;
-        let cmd = record::last_written(&work.subject);
-        loop {
-            if let Some(session) = self.link.current()
-                && let Ok(reply) = session.run(&cmd).await
-            {
-                return Ok(record::unchanged_since(&reply, &work.subject) == Some(since));
+    /// What is known of the incident, and since when where somebody may have sent it.
+    async fn take(&self, work: &Work<'_>) -> Result<(Run, Option<Since>), Stop> {
+        let agent = work.contact.name.to_string();
+        let fresh_without_record = work.order.foreign && work.held.deliveries <= 1 && self.is_blind(work.contact).await;
+        // An agent that can be asked settles whether there was one; else one is assumed.
+        let assumed = u32::from(work.contact.lists() != Some(true) && !work.contact.recognises());
+        let run = Run { attempts: assumed, ..first_run(work.order, &agent, work.contact.profile.context) };
+        let call = record::take(&self.names, &work.subject, &run, fresh_without_record);
+        let reply = self.script(work.held, &call).await?;
+        match record::taken(&reply, &agent).map_err(|error| self.give_up(work.held, &error))? {
+            Taken::Lost => {
+                self.metrics.lease_lost();
+                Err(Stop::Gone)
             }
-            self.pause(work.held, Duration::from_millis(200)).await?;
+            Taken::Newer => {
+                self.metrics.newer_record();
+                Err(Stop::LeaveAlone)
+            }
+            Taken::Duplicate => Err(Stop::Gone),
+            Taken::Fresh(run) => Ok((run, None)),
+            Taken::Begun(run, since) => Ok((run, Some(since))),
+        }
+    }
+
+    /// The row for what was just seen of an incident.
+    pub(super) fn decide(&self, work: &Work<'_>, attempts: u32, seen: &Seen<'_>) -> Step {
+        let may_list = work.contact.lists() != Some(false);
+        let mut facts = self.facts(work.held, &work.contact.profile, may_list, attempts);
+        facts.recognises = work.contact.recognises();
+        self.table(&work.subject.workflow_id, &facts, seen)
+    }
+
+    fn table(&self, incident: &str, facts: &Facts, seen: &Seen<'_>) -> Step {
+        let (row, step) = decision::decide(seen, facts);
+        self.metrics.decision(row);
+        tracing::debug!(incident, row = row.id(), "decided");
+        step
+    }
+
+    fn facts(&self, held: &Held, profile: &Profile, lists: bool, attempts: u32) -> Facts {
+        Facts {
+            attempts,
+            max_attempts: self.settings.max_attempts,
+            deliveries: held.deliveries,
+            on_uncertain: profile.on_uncertain,
+            recognises: false,
+            lists,
+            ack_on_accepted: self.settings.ack_on_accepted,
+            give_up_after: self.settings.give_up_after,
+            run_deadline: profile.run_deadline,
         }
     }
 
@@ -255,56 +270,6 @@ impl Dispatcher {
         }
     }
 
-    /// Calls a script until Redis has answered it, or has refused it for good. It must be one that may be
-    /// repeated.
-    pub(super) async fn script(&self, held: &Held, call: &Call<'_>) -> Result<Value, Stop> {
-        let mut delays = Delays::new(Duration::from_millis(50), Duration::from_secs(2));
-        let mut hopeless = 0;
-        loop {
-            match self.once(call).await {
-                Ok(reply) => return Ok(reply),
-                Err(error) if matches!(error.class(), Class::Configuration | Class::Fatal) && hopeless >= TRIES => {
-                    return Err(self.give_up(held, &error));
-                }
-                Err(error) => {
-                    self.metrics.redis_error(error.class());
-                    hopeless += u32::from(matches!(error.class(), Class::Configuration | Class::Fatal));
-                    tracing::debug!(entry = %held.entry.id, %error, "will try again");
-                }
-            }
-            self.pause(held, delays.next_delay()).await?;
-        }
-    }
-
-    /// Calls a script once, on the session there is.
-    pub(super) async fn once(&self, call: &Call<'_>) -> Result<Value, Error> {
-        let session = self.link.session(Duration::from_secs(1)).await?;
-        session.invoke(call).await
-    }
-
-    /// Waits while nothing is running: a stop gives the entry back.
-    pub(super) async fn pause(&self, held: &Held, pause: Duration) -> Result<(), Stop> {
-        if self.stops.soft.is_cancelled() {
-            return Err(Stop::GiveBack);
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(()),
-            () = self.stops.soft.cancelled() => Err(Stop::GiveBack),
-            () = held.lost() => {
-                self.metrics.lease_lost();
-                Err(Stop::Gone)
-            }
-        }
-    }
-
-    /// A key of another type, or an answer that cannot be read: the entry is left alone until its lease is
-    /// over, so that it does not keep a slot from its neighbours.
-    pub(super) fn give_up(&self, held: &Held, error: &Error) -> Stop {
-        self.metrics.redis_error(error.class());
-        tracing::error!(entry = %held.entry.id, %error, "left alone for a lease");
-        Stop::Gone
-    }
-
     pub(super) fn finish(held: &Held, subject: Subject, run: Run, outcome: Outcome) -> Ending {
         Ending::Finish(Box::new(Finish {
             subject,
@@ -317,10 +282,23 @@ impl Dispatcher {
     }
 }
 
-fn first_run(order: &Order, agent: &str) -> Run {
+/// The steps that need no call.
+pub(super) fn act(work: &Work<'_>, run: Run, fresh: bool, step: Step) -> Next {
+    match step {
+        Step::Send { doubtful } => Next::Send { run, fresh, doubtful },
+        Step::Follow => Next::Running(run),
+        Step::Finish(outcome) => Next::Ended(run, outcome),
+        other => {
+            tracing::error!(workflow_id = %work.subject.workflow_id, step = ?other, "no step for this place");
+            Next::Again(Duration::from_secs(1))
+        }
+    }
+}
+
+fn first_run(order: &Order, agent: &str, context: ContextPolicy) -> Run {
     let message_id = order.message_id();
     Run {
-        context_id: context_id(&message_id),
+        context_id: context.first(|| context_id(&message_id)),
         message_id,
         task_id: None,
         wire: None,

@@ -2,55 +2,59 @@
 
 use std::time::Duration;
 
-use a2a::ListError;
+use a2a::{Class, ListError, Task};
 use http::HeaderMap;
 
 use super::agents::Contact;
+use super::decision::Blame;
 use super::dispatcher::{Dispatcher, Stop, Work};
-use super::outcome::{self, Outcome};
+use super::profile::Recovery;
 use super::record::{Run, Since};
-use super::send::{WaitReason, headers};
+use super::send::headers;
+use super::waits::Trouble;
 
 /// An agent stores its tasks a moment after it has answered: where somebody may have sent this
-/// recently, look twice before "not there".
-const SECOND_LOOK: Duration = Duration::from_millis(500);
+/// recently, look again before "not there".
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(1500)];
 const RECENTLY: Duration = Duration::from_secs(2);
 
 /// What the agent says.
 pub(super) enum Search {
-    /// It has it; the outcome, if its run has ended.
-    Found(Run, Option<Outcome>),
+    /// It has it.
+    Found(Run, Task),
     /// It has not.
     NotThere,
-    /// It cannot list its tasks.
-    CannotTell,
-    /// It could not be asked.
-    Unreachable(WaitReason),
+    /// It cannot be asked.
+    Blind,
+    /// It was asked and gave no usable answer.
+    Failed(Class, Trouble),
 }
 
 impl Dispatcher {
     /// Looks for the run's message among the agent's tasks.
     pub(super) async fn search(&self, work: &Work<'_>, run: &Run, since: Since) -> Result<Search, Stop> {
-        let first = self.look(work, run).await;
+        let mut search = self.look(work, run).await;
         // What was sent under an earlier history was sent before this session began.
         let history = self.link.current().map_or(Duration::ZERO, |session| session.age());
         let long_ago = since.quiet.is_none_or(|quiet| quiet >= RECENTLY) && history >= RECENTLY;
-        if !matches!(first, Search::NotThere) || long_ago {
-            return Ok(first);
+        for pause in LOOK_AGAIN {
+            if !matches!(search, Search::NotThere) || long_ago {
+                break;
+            }
+            self.pause(work.held, pause).await?;
+            search = self.look(work, run).await;
         }
-        self.pause(work.held, SECOND_LOOK).await?;
-        Ok(self.look(work, run).await)
+        Ok(search)
     }
 
-    async fn look(&self, work: &Work<'_>, run: &Run) -> Search {
+    /// One look.
+    pub(super) async fn look(&self, work: &Work<'_>, run: &Run) -> Search {
         if work.contact.lists() == Some(false) {
-            return Search::CannotTell;
+            return Search::Blind;
         }
         match work.contact.agent.find(&run.context_id, &run.message_id, &headers(work.order)).await {
-            Ok(found) => {
+            Ok(Some(task)) => {
                 work.contact.set_lists(true);
-                work.contact.reached();
-                let Some(task) = found else { return Search::NotThere };
                 let run = Run {
                     context_id: task.context_id.clone().unwrap_or_else(|| run.context_id.clone()),
                     task_id: Some(task.id.clone()),
@@ -58,20 +62,31 @@ impl Dispatcher {
                     ..run.clone()
                 };
                 work.held.remember(&work.subject, &run);
-                self.record_accepted(work, &run).await;
-                let outcome = outcome::of_task(&task);
-                Search::Found(run, outcome)
+                self.record_accepted(work, &run, false).await;
+                Search::Found(run, task)
             }
-            Err(ListError::Unsupported(_)) => {
+            Ok(None) => {
+                work.contact.set_lists(true);
+                Search::NotThere
+            }
+            // One that is known to list says so in passing only.
+            Err(ListError::Unsupported(_)) if work.contact.profile.recovery != Recovery::List => {
                 work.contact.set_lists(false);
-                Search::CannotTell
+                Search::Blind
             }
-            Err(error) => Search::Unreachable(WaitReason { words: error.to_string(), retry_after: None }),
+            Err(error) => {
+                let trouble =
+                    Trouble { blame: Blame::Incident, words: error.to_string(), retry_after: error.retry_after() };
+                Search::Failed(error.class(), trouble)
+            }
         }
     }
 
-    /// The agent cannot list its tasks. Found out by asking for a context that nobody has.
+    /// The agent neither lists its tasks nor recognises a message. Found out by asking for a context that nobody has.
     pub(super) async fn is_blind(&self, contact: &Contact) -> bool {
+        if contact.recognises() {
+            return false;
+        }
         if contact.lists().is_none() {
             let nobody = uuid::Uuid::new_v4().to_string();
             match contact.agent.find(&nobody, &nobody, &HeaderMap::new()).await {

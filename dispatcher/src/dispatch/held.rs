@@ -1,12 +1,35 @@
-//! An entry that this process holds: its lease, and what must be written back of its run.
+//! An entry that this process holds: its lease, its slot, and what must be written back of its run.
 
-use std::sync::{Mutex, PoisonError};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis_stream::entry::Entry;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::record::{Run, Subject};
+
+/// Dispatches that wait without a slot, for each slot.
+const RESTING_PER_SLOT: usize = 4;
+/// And in all.
+const MOST_RESTING: usize = 1_000;
+
+/// The capacity of a process: dispatches under work, and places for those that only wait.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    /// One permit for each dispatch under work.
+    pub busy: Arc<Semaphore>,
+    resting: Arc<Semaphore>,
+}
+
+impl Slots {
+    /// `width` dispatches under work at most.
+    pub fn new(width: usize) -> Self {
+        let resting = width.saturating_mul(RESTING_PER_SLOT).min(MOST_RESTING);
+        Self { busy: Arc::new(Semaphore::new(width)), resting: Arc::new(Semaphore::new(resting)) }
+    }
+}
 
 /// One held entry, shared by its dispatch and by the loop that renews leases.
 #[derive(Debug)]
@@ -15,6 +38,7 @@ pub struct Held {
     pub entry: Entry,
     /// How often it was delivered, this time included.
     pub deliveries: i64,
+    slots: Slots,
     lost: CancellationToken,
     inner: Mutex<Inner>,
 }
@@ -23,13 +47,21 @@ pub struct Held {
 struct Inner {
     lease_until: Instant,
     image: Option<(Subject, Run)>,
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Held {
-    /// Delivered or claimed by a call that began at `since`.
-    pub fn new(entry: Entry, deliveries: i64, since: Instant, lease: Duration) -> Self {
-        let inner = Inner { lease_until: since + lease, image: None };
-        Self { entry, deliveries, lost: CancellationToken::new(), inner: Mutex::new(inner) }
+    /// Delivered or claimed by a call that began at `since`; `slot` is one of `slots`.
+    pub fn new(
+        entry: Entry,
+        deliveries: i64,
+        since: Instant,
+        lease: Duration,
+        slots: Slots,
+        slot: OwnedSemaphorePermit,
+    ) -> Self {
+        let inner = Inner { lease_until: since + lease, image: None, slot: Some(slot) };
+        Self { entry, deliveries, slots, lost: CancellationToken::new(), inner: Mutex::new(inner) }
     }
 
     /// Renewed by a call that began at `since`.
@@ -72,7 +104,55 @@ impl Held {
         self.lock().image.clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+    /// The slot, for whoever goes on with it; none while it is resting.
+    pub fn take_slot(&self) -> Option<OwnedSemaphorePermit> {
+        self.lock().slot.take()
+    }
+
+    /// Waits without a slot, as far as there are places for that, so that others can be worked on meanwhile.
+    pub async fn rest<T>(&self, waiting: impl Future<Output = T>) -> T {
+        let Ok(_place) = Arc::clone(&self.slots.resting).try_acquire_owned() else { return waiting.await };
+        drop(self.take_slot());
+        let waited = waiting.await;
+        // The semaphore lives as long as the process and is never closed.
+        let slot = Arc::clone(&self.slots.busy).acquire_owned().await.ok();
+        self.lock().slot = slot;
+        waited
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis_stream::id::EntryId;
+
+    use super::*;
+
+    async fn held(slots: &Slots) -> Held {
+        let slot = Arc::clone(&slots.busy).acquire_owned().await.unwrap();
+        let entry = Entry { id: EntryId::ZERO, fields: Vec::new() };
+        Held::new(entry, 1, Instant::now(), Duration::from_secs(1), slots.clone(), slot)
+    }
+
+    #[tokio::test]
+    async fn who_rests_frees_a_slot_and_has_one_again_afterwards() {
+        let slots = Slots::new(1);
+        let held = held(&slots).await;
+        assert_eq!(slots.busy.available_permits(), 0);
+        held.rest(async { assert_eq!(slots.busy.available_permits(), 1) }).await;
+        assert_eq!(slots.busy.available_permits(), 0);
+        drop(held.take_slot());
+        assert_eq!(slots.busy.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn places_for_resting_are_bounded() {
+        let slots = Slots::new(1);
+        let _taken = Arc::clone(&slots.resting).try_acquire_many_owned(4).unwrap();
+        let held = held(&slots).await;
+        held.rest(async { assert_eq!(slots.busy.available_permits(), 0, "it keeps its slot") }).await;
     }
 }

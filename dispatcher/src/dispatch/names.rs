@@ -32,10 +32,36 @@ impl Names {
         format!("{}:waiting", self.group.stream)
     }
 
-    /// The waiting stream of one agent.
-    pub fn waiting(&self, namespace: &str, agent: &str) -> String {
-        format!("{}:waiting:{namespace}:{agent}", self.group.stream)
+    /// The waiting stream of one agent, `namespace/agent`.
+    pub fn waiting(&self, agent: &str) -> String {
+        format!("{}:{}", self.waiting_set(), agent.replacen('/', ":", 1))
     }
+
+    /// What the group knows of one agent, `namespace/agent`.
+    pub fn agent_keys(&self, agent: &str) -> AgentKeys {
+        let health = format!("{}:agent:{}", self.group.stream, agent.replacen('/', ":", 1));
+        let of = |what: &str| format!("{health}:{what}");
+        AgentKeys { runs: of("runs"), hour: of("hour"), pace: of("pace"), health }
+    }
+
+    /// The agent of a waiting stream, `namespace/agent`.
+    pub fn agent_of(&self, waiting: &str) -> Option<String> {
+        let agent = waiting.strip_prefix(&self.waiting_set())?.strip_prefix(':')?;
+        agent.contains(':').then(|| agent.replacen(':', "/", 1))
+    }
+}
+
+/// Keys of what the group knows of one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentKeys {
+    /// Hash: whether it can be reached.
+    pub health: String,
+    /// Sorted set: its runs, and until when each counts.
+    pub runs: String,
+    /// Sorted set: its sends of the last hour.
+    pub hour: String,
+    /// Counter of one second: entries brought back.
+    pub pace: String,
 }
 
 /// The episode that an alert belongs to.

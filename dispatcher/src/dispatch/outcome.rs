@@ -1,9 +1,7 @@
-//! What an answer means (pure). Every verdict on an incident is given here.
+//! How an incident can end (pure).
 
 use std::fmt;
 use std::time::Duration;
-
-use a2a::{Class, State, Task};
 
 use crate::text::head;
 
@@ -126,44 +124,6 @@ impl Outcome {
     }
 }
 
-/// What the state of a task says; `None`: it goes on.
-pub fn of_task(task: &Task) -> Option<Outcome> {
-    let words = || task.status_text.as_deref().or(task.artifacts_text.as_deref()).unwrap_or("the agent gave no reason");
-    match &task.state {
-        State::Submitted | State::Working | State::Unknown(_) => None,
-        State::Completed => Some(Outcome::settled(Reason::Completed, task.result_text())),
-        State::Failed => Some(Outcome::new(Reason::Failed, words())),
-        State::Rejected => Some(Outcome::new(Reason::Rejected, words())),
-        State::Canceled => Some(Outcome::new(Reason::Canceled, words())),
-        State::InputRequired => Some(Outcome::new(Reason::InputRequired, words())),
-        State::AuthRequired => Some(Outcome::new(Reason::AuthRequired, words())),
-    }
-}
-
-/// What to do after a send that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AfterFailure {
-    /// It certainly did not run: wait, then send again. No attempt is counted.
-    Wait,
-    /// It may have run: find out before anything else.
-    FindOut,
-    /// It never will run.
-    End(Outcome),
-}
-
-/// The row of the decision table for a failed send.
-pub fn of_failure(class: Class, words: &str, attempts: u32, max_attempts: u32) -> AfterFailure {
-    match class {
-        Class::NotExecuted | Class::Credentials => AfterFailure::Wait,
-        Class::Terminal => AfterFailure::End(Outcome::new(Reason::Refused, words)),
-        Class::Ambiguous if attempts >= max_attempts => {
-            let error = format!("{attempts} attempts without a usable answer; the last one: {words}");
-            AfterFailure::End(Outcome::new(Reason::AttemptsExhausted, error))
-        }
-        Class::Ambiguous => AfterFailure::FindOut,
-    }
-}
-
 /// What is done about a send whose effect cannot be found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUncertain {
@@ -173,82 +133,24 @@ pub enum OnUncertain {
     Park,
 }
 
-/// `true`: send again.
-pub fn resend(policy: OnUncertain, attempts: u32) -> bool {
-    policy == OnUncertain::Resend && attempts < 2
-}
-
-/// Waiting time before a try: the server's wish where it has one, within bounds.
+/// Waiting time before a try: `own`, which is jittered; where the server has a wish, that within bounds, and `own`
+/// up to a second on top, so that not everybody comes back at the same moment.
 pub fn wait(own: Duration, wish: Option<Duration>) -> Duration {
     const LONGEST: Duration = Duration::from_secs(300);
-    wish.map_or(own, |wish| wish.clamp(own.min(Duration::from_millis(100)), LONGEST))
+    wish.map_or(own, |wish| wish.min(LONGEST) + own.min(Duration::from_secs(1)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn task(state: State, status: Option<&str>, artifacts: Option<&str>) -> Task {
-        Task {
-            id: "t".into(),
-            context_id: None,
-            state,
-            status_text: status.map(str::to_owned),
-            artifacts_text: artifacts.map(str::to_owned),
-            message_ids: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn every_state_has_its_verdict() {
-        let reason = |state| of_task(&task(state, Some("words"), None)).map(|outcome| outcome.reason);
-        let rows = [
-            (State::Submitted, None),
-            (State::Working, None),
-            (State::Unknown("TASK_STATE_NEW".into()), None),
-            (State::Completed, Some(Reason::Completed)),
-            (State::Failed, Some(Reason::Failed)),
-            (State::Rejected, Some(Reason::Rejected)),
-            (State::Canceled, Some(Reason::Canceled)),
-            (State::InputRequired, Some(Reason::InputRequired)),
-            (State::AuthRequired, Some(Reason::AuthRequired)),
-        ];
-        for (state, expected) in rows {
-            assert_eq!(reason(state.clone()), expected, "{state:?}");
-        }
-    }
-
-    #[test]
-    fn a_failed_run_keeps_the_agents_own_words() {
-        let outcome = of_task(&task(State::Failed, Some("disk full"), None)).unwrap();
-        assert_eq!((outcome.reason.ends(), outcome.error.as_str()), (Final::Dead, "disk full"));
-    }
-
-    #[test]
-    fn failures_by_class() {
-        assert_eq!(of_failure(Class::NotExecuted, "refused", 9, 5), AfterFailure::Wait);
-        assert_eq!(of_failure(Class::Credentials, "401", 9, 5), AfterFailure::Wait);
-        assert_eq!(of_failure(Class::Ambiguous, "reset", 4, 5), AfterFailure::FindOut);
-        let reason = |after| match after {
-            AfterFailure::End(outcome) => Some(outcome.reason),
-            _ => None,
-        };
-        assert_eq!(reason(of_failure(Class::Terminal, "400", 1, 5)), Some(Reason::Refused));
-        assert_eq!(reason(of_failure(Class::Ambiguous, "reset", 5, 5)), Some(Reason::AttemptsExhausted));
-    }
-
-    #[test]
-    fn uncertain_is_resent_once() {
-        assert!(resend(OnUncertain::Resend, 1) && !resend(OnUncertain::Resend, 2) && !resend(OnUncertain::Park, 0));
-    }
-
     #[test]
     fn a_servers_wish_is_bounded() {
-        let own = Duration::from_secs(1);
+        let (own, seconds) = (Duration::from_millis(400), Duration::from_secs);
         assert_eq!(wait(own, None), own);
-        assert_eq!(wait(own, Some(Duration::from_secs(7))), Duration::from_secs(7));
-        assert_eq!(wait(own, Some(Duration::from_secs(9999))), Duration::from_secs(300));
-        assert_eq!(wait(own, Some(Duration::ZERO)), Duration::from_millis(100));
+        assert_eq!(wait(own, Some(seconds(7))), seconds(7) + own);
+        assert_eq!(wait(seconds(20), Some(seconds(9999))), seconds(301));
+        assert_eq!(wait(own, Some(Duration::ZERO)), own);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use redis_stream::value;
 use super::names::{KEEP_ARTIFACT, KEEP_FINAL, Names, OUTCOMES, OUTCOMES_CAP};
 use super::outcome::{Final, Outcome};
 use super::scripts;
-use crate::incident::{RECORD_PREFIX, record_key, result_key};
+use crate::incident::{record_key, result_key};
 use crate::text::head;
 
 /// A script cannot unpack more arguments than this.
@@ -32,8 +32,13 @@ pub struct Subject {
 }
 
 impl Subject {
-    fn record(&self) -> String {
+    pub(super) fn record(&self) -> String {
         record_key(&self.workflow_id, &self.step)
+    }
+
+    /// What it is called among an agent's runs.
+    pub(super) fn incident(&self) -> String {
+        format!("{}-{}", self.workflow_id, self.step)
     }
 }
 
@@ -86,6 +91,8 @@ pub struct Since {
     pub taken_at: i64,
     /// How long before that by anybody; absent: never, or Redis has forgotten.
     pub quiet: Option<Duration>,
+    /// How long the agent has been running it; absent: not known to be.
+    pub running: Option<Duration>,
 }
 
 /// The call of `take`. `fresh_without_record`: an absent record does not mean that it was forgotten.
@@ -103,7 +110,7 @@ pub fn take<'a>(names: &Names, subject: &Subject, run: &Run, fresh_without_recor
 pub fn taken(reply: &Value, agent: &str) -> Result<Taken, Error> {
     let words = words(reply);
     let run = |words: &[String]| -> Option<(Run, Since)> {
-        let [_, _, task_id, message_id, context_id, wire, attempts, stamp, quiet] = words else { return None };
+        let [_, _, task_id, message_id, context_id, wire, attempts, stamp, quiet, running] = words else { return None };
         let run = Run {
             message_id: message_id.clone(),
             context_id: context_id.clone(),
@@ -112,7 +119,8 @@ pub fn taken(reply: &Value, agent: &str) -> Result<Taken, Error> {
             agent: agent.to_owned(),
             attempts: attempts.parse().ok()?,
         };
-        let since = Since { taken_at: stamp.parse().ok()?, quiet: quiet.parse().ok().map(Duration::from_millis) };
+        let age = |text: &String| text.parse().ok().map(Duration::from_millis);
+        let since = Since { taken_at: stamp.parse().ok()?, quiet: age(quiet), running: age(running) };
         Some((run, since))
     };
     let unexpected = || Error::unexpected("script TAKE", reply);
@@ -124,44 +132,6 @@ pub fn taken(reply: &Value, agent: &str) -> Result<Taken, Error> {
         Some("begun") => run(&words).map(|(run, since)| Taken::Begun(run, since)).ok_or_else(unexpected),
         _ => Err(unexpected()),
     }
-}
-
-/// The call of `sending`; `run.attempts` counts the attempt that is about to be made.
-pub fn sending<'a>(names: &Names, subject: &Subject, run: &Run) -> Call<'a> {
-    let call = owned(scripts::SENDING.call(), names, subject);
-    call.arg(&run.context_id).arg(run.wire()).arg(&run.agent).number(run.attempts)
-}
-
-/// The answer of `sending`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
-    /// The request may be written.
-    Granted,
-    /// The entry is not ours any more.
-    Lost,
-    /// It is ours, but its record has changed since it was taken: it is final, gone, or names another entry.
-    Changed,
-}
-
-/// Reads the answer of `sending`.
-pub fn leave(reply: &Value) -> Result<Leave, Error> {
-    match words(reply).first().map(String::as_str) {
-        Some("ok") => Ok(Leave::Granted),
-        Some("lost") => Ok(Leave::Lost),
-        Some("again") => Ok(Leave::Changed),
-        _ => Err(Error::unexpected("script SENDING", reply)),
-    }
-}
-
-/// The call of `unsent`; `before` is the run as it was before `sending`, `fresh` its state then.
-pub fn unsent<'a>(names: &Names, subject: &Subject, before: &Run, fresh: bool) -> Call<'a> {
-    let was = if fresh { "queued" } else { "sending" };
-    owned(scripts::UNSENT.call(), names, subject).arg(was).number(before.attempts)
-}
-
-/// Reads the answer of `unsent`: how long the incident has been waiting for its agent.
-pub fn waited(reply: &Value) -> Duration {
-    words(reply).get(1).and_then(|text| text.parse().ok()).map_or(Duration::ZERO, Duration::from_millis)
 }
 
 /// When the record was last written, if it still is about this entry and nobody knows a task.
@@ -182,17 +152,33 @@ pub fn unchanged_since(reply: &Value, subject: &Subject) -> Option<i64> {
     }
 }
 
-/// The call of `accepted`.
-pub fn accepted<'a>(names: &Names, subject: &Subject, run: &Run, via: &str) -> Call<'a> {
-    let call = scripts::ACCEPTED.call().key(subject.record()).arg(&names.group.stream).arg(&subject.entry_id);
-    known(call, names, run).arg(via)
+/// The call of `accepted`. `reached`: the agent has just taken a request.
+pub fn accepted<'a>(
+    names: &Names,
+    subject: &Subject,
+    run: &Run,
+    via: &str,
+    lease: Duration,
+    reached: bool,
+) -> Call<'a> {
+    let keys = names.agent_keys(&run.agent);
+    let call = scripts::ACCEPTED.call().key(subject.record()).key(keys.health).key(keys.runs).key(keys.pace);
+    known(call.arg(&names.group.stream).arg(&subject.entry_id), names, run)
+        .arg(via)
+        .arg(subject.incident())
+        .number(lease.as_millis())
+        .number(u8::from(reached))
 }
 
 /// The call of `hold` for a dispatch whose request is out or whose run goes on.
-pub fn hold<'a>(names: &Names, subject: &Subject, run: &Run) -> Call<'a> {
+pub fn hold<'a>(names: &Names, subject: &Subject, run: &Run, lease: Duration) -> Call<'a> {
     let state = if run.task_id.is_some() { "accepted" } else { "sending" };
-    let call = scripts::HOLD.call().key(subject.record()).arg(&names.group.stream).arg(&subject.entry_id).arg(state);
-    known(call, names, run).number(run.attempts)
+    let keys = names.agent_keys(&run.agent);
+    let call = scripts::HOLD.call().key(subject.record()).key(keys.health).key(keys.runs);
+    known(call.arg(&names.group.stream).arg(&subject.entry_id).arg(state), names, run)
+        .number(run.attempts)
+        .arg(subject.incident())
+        .number(lease.as_millis())
 }
 
 /// What is known of a run, and by whom.
@@ -225,7 +211,7 @@ pub struct Finish {
 /// The call of `finish`.
 pub fn finish<'a>(names: &Names, finish: &Finish) -> Call<'a> {
     let Finish { subject, run, outcome, .. } = finish;
-    let end = outcome.reason.ends();
+    let (end, keys) = (outcome.reason.ends(), names.agent_keys(&run.agent));
     let target = match end {
         Final::Settled => OUTCOMES,
         Final::Dead => &names.dead_letters,
@@ -239,6 +225,8 @@ pub fn finish<'a>(names: &Names, finish: &Finish) -> Call<'a> {
         .key(OUTCOMES)
         .key(target)
         .key(result_key(&subject.workflow_id))
+        .key(keys.health)
+        .key(keys.runs)
         .arg(&names.group.group)
         .arg(if finish.acknowledge { names.group.consumer.as_str() } else { "" })
         .arg(&subject.entry_id)
@@ -256,7 +244,8 @@ pub fn finish<'a>(names: &Names, finish: &Finish) -> Call<'a> {
         .number(KEEP_ARTIFACT.as_secs())
         .arg(head(result, RESULT_HEAD))
         .arg(result)
-        .arg(&outcome.error);
+        .arg(&outcome.error)
+        .arg(subject.incident());
     with_fields(call, &finish.fields)
 }
 
@@ -274,26 +263,6 @@ pub fn bury<'a>(names: &Names, entry: &Entry, outcome: &Outcome) -> Call<'a> {
     with_fields(call, &entry.fields)
 }
 
-/// The call of `move` to the agent's waiting stream.
-pub fn move_to_waiting<'a>(names: &Names, subject: &Subject, waiting: &str, entry: &Entry) -> Call<'a> {
-    let call = scripts::MOVE
-        .call()
-        .key(&names.group.stream)
-        .key(subject.record())
-        .key(waiting)
-        .key(names.waiting_set())
-        .arg(&names.group.group)
-        .arg(&names.group.consumer)
-        .arg(&subject.entry_id)
-        .arg(&subject.workflow_id);
-    with_fields(call, &entry.fields)
-}
-
-/// The call of `back`: up to `count` entries of a waiting stream.
-pub fn back<'a>(names: &Names, waiting: &str, count: usize) -> Call<'a> {
-    scripts::BACK.call().key(&names.group.stream).key(waiting).key(names.waiting_set()).number(count).arg(RECORD_PREFIX)
-}
-
 /// The words of a script's answer; numbers as text.
 pub fn words(reply: &Value) -> Vec<String> {
     let text = |item: &Value| {
@@ -305,7 +274,7 @@ pub fn words(reply: &Value) -> Vec<String> {
     value::items(reply).unwrap_or_default().iter().map(text).collect()
 }
 
-fn owned<'a>(call: Call<'a>, names: &Names, subject: &Subject) -> Call<'a> {
+pub(super) fn owned<'a>(call: Call<'a>, names: &Names, subject: &Subject) -> Call<'a> {
     call.key(&names.group.stream)
         .key(subject.record())
         .arg(&names.group.group)
@@ -315,6 +284,6 @@ fn owned<'a>(call: Call<'a>, names: &Names, subject: &Subject) -> Call<'a> {
 }
 
 /// Appends an entry's fields. An entry without any (it was deleted) still makes a valid XADD.
-fn with_fields<'a>(call: Call<'a>, fields: &[(Vec<u8>, Vec<u8>)]) -> Call<'a> {
+pub(super) fn with_fields<'a>(call: Call<'a>, fields: &[(Vec<u8>, Vec<u8>)]) -> Call<'a> {
     fields.iter().take(MOST_FIELDS).fold(call, |call, (name, value)| call.arg(name).arg(value))
 }

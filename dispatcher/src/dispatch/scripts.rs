@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use redis_stream::script::Script;
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
+const AGENT: &str = include_str!("scripts/agent.lua");
 const START_AGAIN: &str = include_str!("scripts/start_again.lua");
 
 macro_rules! scripts {
@@ -21,24 +22,24 @@ scripts! {
     PUBLISH: [START_AGAIN, include_str!("scripts/publish.lua")];
     /// Before any dispatch.
     TAKE: [include_str!("scripts/take.lua")];
-    /// Right before the request.
-    SENDING: [include_str!("scripts/sending.lua")];
-    /// The request did not leave.
-    UNSENT: [include_str!("scripts/unsent.lua")];
+    /// Right before the request, if the agent may be sent to.
+    SENDING: [AGENT, include_str!("scripts/sending.lua")];
+    /// The request did not reach the agent.
+    UNSENT: [AGENT, include_str!("scripts/unsent.lua")];
     /// The agent has it.
-    ACCEPTED: [include_str!("scripts/accepted.lua")];
+    ACCEPTED: [AGENT, include_str!("scripts/accepted.lua")];
     /// Part of every renewal.
-    HOLD: [include_str!("scripts/hold.lua")];
+    HOLD: [AGENT, include_str!("scripts/hold.lua")];
     /// The final outcome.
-    FINISH: [include_str!("scripts/finish.lua")];
+    FINISH: [AGENT, include_str!("scripts/finish.lua")];
     /// An entry that names no incident.
     BURY: [include_str!("scripts/bury.lua")];
     /// An alert that cannot be read.
     REFUSE: [include_str!("scripts/refuse.lua")];
     /// To the agent's waiting stream.
-    MOVE: [include_str!("scripts/move.lua")];
-    /// Back from it.
-    BACK: [include_str!("scripts/back.lua")];
+    MOVE: [AGENT, include_str!("scripts/move.lua")];
+    /// Back from it, as the agent has room.
+    BACK: [AGENT, include_str!("scripts/back.lua")];
     /// The episode's start.
     EPISODE: [include_str!("scripts/episode.lua")];
     /// An operator's retry.

@@ -8,23 +8,16 @@ use http::HeaderMap;
 use redis::Cmd;
 use redis_stream::value;
 
-use super::dispatcher::{Dispatcher, Stop, Work};
-use super::outcome::{self, AfterFailure, Outcome, Reason};
-use super::record::{self, Leave, Run};
+use super::decision::{Blame, Seen, Step, Via};
+use super::dispatcher::{Dispatcher, Next, Stop, Work, act};
+use super::gate::{self, Leave, Unsent};
+use super::outcome;
+use super::record::{self, Run};
+use super::waits::Trouble;
 use crate::incident::{Order, Text};
 
 /// Before a take that follows at once: nothing here may spin.
 const SHORTLY: Duration = Duration::from_millis(100);
-
-/// Where a send leads.
-pub(super) enum Sending {
-    /// The agent runs it.
-    Running(Run),
-    /// There is a verdict.
-    Ended(Run, Outcome),
-    /// Take again, after this pause.
-    Again(Duration),
-}
 
 impl Dispatcher {
     /// One send. `fresh`: nobody has sent it before; `doubtful`: an earlier send may have run.
@@ -34,76 +27,84 @@ impl Dispatcher {
         before: Run,
         fresh: bool,
         doubtful: bool,
-    ) -> Result<Sending, Stop> {
-        if before.attempts >= self.settings.max_attempts {
-            let error = format!("{} attempts without a usable answer", before.attempts);
-            return Ok(Sending::Ended(before, Outcome::new(Reason::AttemptsExhausted, error)));
-        }
+    ) -> Result<Next, Stop> {
         let Some(text) = self.text(work).await? else {
-            return Ok(Sending::Ended(
-                before,
-                Outcome::new(Reason::ArtifactMissing, "the message text is gone from Redis"),
-            ));
+            let step = self.decide(work, before.attempts, &Seen::TextGone);
+            return Ok(act(work, before, fresh, step));
         };
         self.pause(work.held, Duration::ZERO).await?;
         let run =
             Run { attempts: before.attempts + 1, wire: work.contact.agent.wire().or(before.wire), ..before.clone() };
-        let reply = self.script(work.held, &record::sending(&self.names, &work.subject, &run)).await?;
-        match record::leave(&reply).map_err(|error| self.give_up(work.held, &error))? {
+        let _turn = if work.contact.profile.mode == Mode::NonBlocking { self.turns.send().await } else { None };
+        let (limits, lease) = (work.contact.profile.limits, self.settings.lease);
+        let reply = self.script(work.held, &gate::sending(&self.names, &work.subject, &run, limits, lease)).await?;
+        match gate::leave(&reply).map_err(|error| self.give_up(work.held, &error))? {
             Leave::Granted => {}
             Leave::Lost => return Err(Stop::Gone),
             // The next take makes the record name this entry, or acknowledges it.
-            Leave::Changed => return Ok(Sending::Again(SHORTLY)),
+            Leave::Changed => return Ok(Next::Again(SHORTLY)),
+            Leave::Closed(why, waited, words) => {
+                return match self.decide(work, before.attempts, &Seen::Closed(why, waited, &words)) {
+                    Step::Move => self.move_away(work).await,
+                    step => Ok(act(work, before, fresh, step)),
+                };
+            }
         }
         work.held.remember(&work.subject, &run);
         if !work.held.may_start() {
-            self.metrics.lease_lost();
-            work.held.forget();
-            self.not_sent(work, &before, fresh).await?;
-            // A lease that is only over, not lost, is renewed in a moment.
-            return if work.held.is_lost() { Err(Stop::Gone) } else { Ok(Sending::Again(SHORTLY)) };
+            return self.too_late(work, &before, fresh).await;
         }
         self.metrics.attempt();
+        if doubtful {
+            self.metrics.duplicate_possible("uncertain");
+        }
         let (message, headers) = (outgoing(work.order, &run, text, doubtful), headers(work.order));
         let sent = tokio::select! {
-            sent = work.contact.agent.send(&message, Mode::NonBlocking, &headers) => sent,
+            sent = work.contact.agent.send(&message, work.contact.profile.mode, &headers) => sent,
             () = self.stops.last_call.cancelled() => return Err(Stop::GiveBack),
         };
         match sent {
-            Ok(sent) => Ok(self.accepted(work, run, sent).await),
+            Ok(sent) => Ok(self.answered(work, run, sent).await),
             Err(error) => self.failed(work, before, run, fresh, &error).await,
         }
     }
 
-    async fn accepted(&self, work: &Work<'_>, run: Run, sent: Sent) -> Sending {
-        work.contact.reached();
-        let task = match sent.answer {
+    /// The lease ran out before the request was written.
+    async fn too_late(&self, work: &Work<'_>, before: &Run, fresh: bool) -> Result<Next, Stop> {
+        self.metrics.lease_lost();
+        work.held.forget();
+        let how = Unsent { fresh, blame: Blame::Incident, pause: SHORTLY, wish: None, words: "" };
+        self.script(work.held, &gate::unsent(&self.names, &work.subject, before, &how, self.settings.lease)).await?;
+        // A lease that is only over, not lost, is renewed in a moment.
+        if work.held.is_lost() { Err(Stop::Gone) } else { Ok(Next::Again(SHORTLY)) }
+    }
+
+    async fn answered(&self, work: &Work<'_>, run: Run, sent: Sent) -> Next {
+        match sent.answer {
             Answer::Message(reply) => {
-                let outcome = Outcome::settled(Reason::Completed, reply.text.as_deref());
-                return Sending::Ended(Run { wire: Some(sent.wire), ..run }, outcome);
+                let run = Run { wire: Some(sent.wire), ..run };
+                self.record_accepted(work, &run, true).await;
+                let step = self.decide(work, run.attempts, &Seen::Message(reply.text.as_deref()));
+                act(work, run, false, step)
             }
-            Answer::Task(task) => task,
-        };
-        let run = Run {
-            context_id: task.context_id.clone().unwrap_or(run.context_id),
-            task_id: Some(task.id.clone()),
-            wire: Some(sent.wire),
-            ..run
-        };
-        work.held.remember(&work.subject, &run);
-        if self.settings.ack_on_accepted {
-            return Sending::Ended(run, Outcome::settled(Reason::Accepted, None));
-        }
-        self.record_accepted(work, &run).await;
-        match outcome::of_task(&task) {
-            Some(outcome) => Sending::Ended(run, outcome),
-            None => Sending::Running(run),
+            Answer::Task(task) => {
+                let run = Run {
+                    context_id: task.context_id.clone().unwrap_or(run.context_id),
+                    task_id: Some(task.id.clone()),
+                    wire: Some(sent.wire),
+                    ..run
+                };
+                work.held.remember(&work.subject, &run);
+                self.record_accepted(work, &run, true).await;
+                let step = self.decide(work, run.attempts, &Seen::Task(&task, Via::Send));
+                act(work, run, false, step)
+            }
         }
     }
 
-    /// Once; what fails here is written back by the next renewal.
-    pub(super) async fn record_accepted(&self, work: &Work<'_>, run: &Run) {
-        let call = record::accepted(&self.names, &work.subject, run, "stream");
+    /// Once; what fails here is written back by the next renewal. `reached`: the agent has just taken a request.
+    pub(super) async fn record_accepted(&self, work: &Work<'_>, run: &Run, reached: bool) {
+        let call = record::accepted(&self.names, &work.subject, run, "stream", self.settings.lease, reached);
         let recorded = match self.link.current() {
             Some(session) => session.invoke(&call).await.map(drop),
             None => Err(self.link.trouble()),
@@ -121,52 +122,18 @@ impl Dispatcher {
         run: Run,
         fresh: bool,
         error: &SendError,
-    ) -> Result<Sending, Stop> {
+    ) -> Result<Next, Stop> {
         let words = error.to_string();
         work.held.forget();
         tracing::warn!(workflow_id = %work.subject.workflow_id, agent = %work.contact.name, error = %words, "send failed");
-        match outcome::of_failure(error.class(), &words, run.attempts, self.settings.max_attempts) {
-            AfterFailure::End(outcome) => Ok(Sending::Ended(run, outcome)),
-            AfterFailure::FindOut => {
-                // Reaching the agent failed for this run only; others are not held back.
-                Ok(Sending::Again(outcome::wait(work.delays.next_delay(), error.retry_after())))
+        match self.decide(work, run.attempts, &Seen::SendFailed(error.class(), &words)) {
+            Step::Wait(blame) => {
+                let trouble = Trouble { blame, words, retry_after: error.retry_after() };
+                self.not_reached(work, before, fresh, &trouble).await
             }
-            AfterFailure::Wait => {
-                let reason = WaitReason { words, retry_after: error.retry_after() };
-                self.wait_for_agent(work, before, fresh, &reason).await
-            }
+            Step::FindOut => Ok(Next::Again(outcome::wait(work.delays.next_delay(), error.retry_after()))),
+            step => Ok(act(work, run, fresh, step)),
         }
-    }
-
-    /// Takes the attempt back; answers for how long the incident has been waiting.
-    async fn not_sent(&self, work: &Work<'_>, before: &Run, fresh: bool) -> Result<Duration, Stop> {
-        let reply = self.script(work.held, &record::unsent(&self.names, &work.subject, before, fresh)).await?;
-        Ok(record::waited(&reply))
-    }
-
-    /// The agent cannot be reached: wait, or hand the entry to its waiting stream, or give up.
-    pub(super) async fn wait_for_agent(
-        &self,
-        work: &mut Work<'_>,
-        run: Run,
-        fresh: bool,
-        reason: &WaitReason,
-    ) -> Result<Sending, Stop> {
-        self.metrics.wait();
-        let unreached_for = work.contact.unreached();
-        if self.not_sent(work, &run, fresh).await? > self.settings.give_up_after {
-            let error =
-                format!("the agent could not be reached for {:?}: {}", self.settings.give_up_after, reason.words);
-            return Ok(Sending::Ended(run, Outcome::new(Reason::Expired, error)));
-        }
-        if unreached_for >= self.settings.lease {
-            let name = &work.contact.name;
-            let waiting = self.names.waiting(&name.namespace, &name.name);
-            let call = record::move_to_waiting(&self.names, &work.subject, &waiting, &work.held.entry);
-            self.script(work.held, &call).await?;
-            return Err(Stop::Gone);
-        }
-        Ok(Sending::Again(outcome::wait(work.delays.next_delay(), reason.retry_after)))
     }
 
     async fn text(&self, work: &Work<'_>) -> Result<Option<String>, Stop> {
@@ -191,12 +158,6 @@ impl Dispatcher {
             self.pause(work.held, Duration::from_millis(200)).await?;
         }
     }
-}
-
-/// Why an agent is waited for.
-pub(super) struct WaitReason {
-    pub(super) words: String,
-    pub(super) retry_after: Option<Duration>,
 }
 
 fn outgoing(order: &Order, run: &Run, text: String, doubtful: bool) -> Outgoing {

@@ -14,8 +14,9 @@ use redis_stream::retry::Delays;
 use tokio::sync::Semaphore;
 
 use crate::dispatch::agents::{Agents, Contact};
+use crate::dispatch::decision;
 use crate::dispatch::names::Names;
-use crate::dispatch::outcome::{self, Outcome, Reason};
+use crate::dispatch::outcome::{Outcome, Reason};
 use crate::dispatch::publish::{self, Begun, Published};
 use crate::dispatch::record::{self, Finish, Run, Subject};
 use crate::incident::{Incident, STEP, context_id};
@@ -148,6 +149,9 @@ impl Direct {
     /// A request without an answer: ask the agent where it can be asked; never send twice from here.
     async fn find_out(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>) -> Handed {
         let run = first_run(incident, contact);
+        if contact.lists() == Some(false) {
+            return Handed::No;
+        }
         match contact.agent.find(&run.context_id, &run.message_id, &headers(incident)).await {
             Ok(Some(task)) => {
                 let wire = contact.agent.wire().unwrap_or(a2a::Wire::V10);
@@ -167,7 +171,6 @@ impl Direct {
     }
 
     fn accepted(self: &Arc<Self>, incident: &Incident, run: Run, sent: Sent, contact: &Arc<Contact>) {
-        contact.reached();
         tracing::info!(workflow_id = %incident.workflow_id, agent = %contact.name, "dispatched directly");
         let (run, stage) = match sent.answer {
             Answer::Message(reply) => {
@@ -175,7 +178,7 @@ impl Direct {
                 (Run { wire: Some(sent.wire), ..run }, Stage::Ended(outcome))
             }
             Answer::Task(task) => {
-                let stage = outcome::of_task(&task).map_or(Stage::Running, Stage::Ended);
+                let stage = decision::verdict(&task).map_or(Stage::Running, Stage::Ended);
                 let context_id = task.context_id.unwrap_or(run.context_id);
                 (Run { wire: Some(sent.wire), task_id: Some(task.id), context_id, ..run }, stage)
             }
@@ -194,6 +197,7 @@ impl Direct {
     /// Polls a direct run until it ends, or a worker has it.
     async fn follow(&self, id: &str, contact: &Contact) {
         let mut delays = Delays::new(Duration::from_millis(500), Duration::from_secs(15));
+        let deadline = tokio::time::Instant::now() + contact.profile.run_deadline;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(delays.next_delay()) => {}
@@ -201,8 +205,12 @@ impl Direct {
             }
             let Some(item) = self.lock().get(id).cloned() else { return };
             let task_id = item.run.task_id.unwrap_or_default();
-            let Ok(task) = contact.agent.get(&task_id, item.run.wire, &headers(&item.incident)).await else { continue };
-            if let Some(outcome) = outcome::of_task(&task) {
+            let task = contact.agent.get(&task_id, item.run.wire, &headers(&item.incident)).await;
+            let overdue = || {
+                let error = format!("the run was not done after {:?}", contact.profile.run_deadline);
+                (tokio::time::Instant::now() >= deadline).then(|| Outcome::new(Reason::RunDeadline, error))
+            };
+            if let Some(outcome) = task.ok().as_ref().and_then(decision::verdict).or_else(overdue) {
                 tracing::info!(workflow_id = id, reason = outcome.reason.as_str(), "direct run ended");
                 self.metrics.outcome(outcome.reason);
                 self.set(id, |item| item.stage = Stage::Ended(outcome));
@@ -325,7 +333,7 @@ impl Direct {
 fn first_run(incident: &Incident, contact: &Contact) -> Run {
     let message_id = incident.message_id();
     Run {
-        context_id: context_id(&message_id),
+        context_id: contact.profile.context.first(|| context_id(&message_id)),
         message_id,
         task_id: None,
         wire: contact.agent.wire(),
@@ -336,7 +344,7 @@ fn first_run(incident: &Incident, contact: &Contact) -> Run {
 
 fn outgoing(incident: &Incident, run: &Run) -> Outgoing {
     let mut message = Outgoing::new(&run.message_id, incident.text.clone());
-    message.context_id = Some(run.context_id.clone());
+    message.context_id = Some(run.context_id.clone()).filter(|id| !id.is_empty());
     let notes = [
         ("workflow_id", incident.workflow_id.clone().into()),
         ("step", STEP.into()),

@@ -67,6 +67,15 @@ pub struct AgentArgs {
     /// X-User-Id of every call; tasks belong to it [default: stream-dispatcher]
     #[arg(long, env = "A2A_USER_ID", hide_env_values = true, value_name = "ID")]
     pub a2a_user_id: Option<String>,
+    /// A send whose effect cannot be found out: resend (once) or park [default: resend]
+    #[arg(long, env = "ON_UNCERTAIN", hide_env_values = true, value_name = "WHAT")]
+    pub on_uncertain: Option<String>,
+    /// Longest run of an agent on one incident [default: 20m]
+    #[arg(long, env = "RUN_DEADLINE", hide_env_values = true, value_name = "TIME")]
+    pub run_deadline: Option<String>,
+    /// File (TOML) with what is agreed with single agents: limits, recovery, tokens, ...
+    #[arg(long, env = "CONFIG", hide_env_values = true, value_name = "FILE")]
+    pub config: Option<String>,
 }
 
 /// The worker.
@@ -88,15 +97,9 @@ pub struct WorkArgs {
     /// Longest wait for an agent that cannot be reached [default: 24h]
     #[arg(long, env = "GIVE_UP_AFTER", hide_env_values = true, value_name = "TIME")]
     pub give_up_after: Option<String>,
-    /// A send whose effect cannot be found out: resend (once) or park [default: resend]
-    #[arg(long, env = "ON_UNCERTAIN", hide_env_values = true, value_name = "WHAT")]
-    pub on_uncertain: Option<String>,
     /// What is final: settled (the run's end) or accepted (the agent has it) [default: settled]
     #[arg(long, env = "ACK_ON", hide_env_values = true, value_name = "WHAT")]
     pub ack_on: Option<String>,
-    /// Longest run of an agent on one incident [default: 20m]
-    #[arg(long, env = "RUN_DEADLINE", hide_env_values = true, value_name = "TIME")]
-    pub run_deadline: Option<String>,
 }
 
 /// Which alerts become incidents.

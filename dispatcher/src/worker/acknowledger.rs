@@ -38,8 +38,9 @@ pub struct Finished {
 
 impl Finished {
     /// A verdict that was not offered yet.
-    pub(super) fn new(verdict: Verdict, guard: Guard, slot: OwnedSemaphorePermit) -> Self {
-        Self { verdict, guard, slot: Some(slot), refused: false }
+    pub(super) fn new(verdict: Verdict, guard: Guard) -> Self {
+        let slot = guard.held.take_slot();
+        Self { verdict, guard, slot, refused: false }
     }
 }
 
@@ -143,6 +144,7 @@ fn announce(crew: &Crew, finished: &Finished, words: &[String]) {
         return tracing::info!(%entry, workflow_id, agent, "somebody else has finished it");
     }
     crew.metrics.outcome(reason);
+    crew.room.notify_one();
     if reason.ends() == Final::Settled {
         tracing::info!(%entry, workflow_id, agent, reason = reason.as_str(), "settled");
     } else {

@@ -1,6 +1,7 @@
-//! Takes over entries whose holder has let its lease run out, or given them back; on a new session
-//! also what is pending in our own name and not held: a failover can undo an acknowledgement.
+//! Takes over entries whose holder has let its lease run out, or given them back; and what is pending in our own
+//! name and not held: a failover can undo an acknowledgement, a read can deliver after it was given up.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
     let (mut cursor, mut own) = (EntryId::ZERO, Own::default());
     while let Some(session) = crew.ready(&heartbeat).await {
         let result = match own.adopt(&crew, &session).await {
-            Ok(()) => round(&crew, &session, cursor).await,
+            Ok(()) => round(&crew, &session, cursor, &heartbeat).await,
             Err(error) => Err(error),
         };
         match result {
@@ -47,54 +48,74 @@ pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
     }
 }
 
-/// How far the entries in our own name have been looked through, on which session.
+/// The look through the entries in our own name, page by page, for ever.
 #[derive(Default)]
 struct Own {
-    session: u64,
     from: EntryId,
-    done: bool,
+    /// Entries seen here that were not held, and when first.
+    suspects: HashMap<EntryId, Instant>,
 }
+
+/// Entries of one page.
+const OWN_PAGE: usize = 500;
+/// What a read has just delivered is on its way to a dispatch: only after so long it is nobody's.
+const SUSPECT_FOR: Duration = Duration::from_secs(1);
 
 impl Own {
     async fn adopt(&mut self, crew: &Arc<Crew>, session: &Session) -> Result<(), Error> {
-        if self.session != session.id() {
-            *self = Self { session: session.id(), ..Self::default() };
-        }
-        while !self.done {
-            let slots = free_slots(crew, session).await;
-            if slots.is_empty() {
-                return Ok(());
+        let rows = group::own_pending(session, &crew.names.group, self.from, OWN_PAGE).await?;
+        let whole = rows.len() < OWN_PAGE;
+        let next = rows.last().map_or(EntryId::ZERO, |row| EntryId { seq: row.id.seq.saturating_add(1), ..row.id });
+        let now = Instant::now();
+        let mut orphans = Vec::new();
+        let mut suspects = HashMap::new();
+        for row in rows.into_iter().filter(|row| !crew.holds(row.id) && !crew.leaves_alone(row.id)) {
+            let since = *self.suspects.get(&row.id).unwrap_or(&now);
+            // What is older than the session was not read on it.
+            if from_before(row.idle_ms, session) || now.duration_since(since) >= SUSPECT_FOR {
+                orphans.push(row);
+            } else {
+                suspects.insert(row.id, since);
             }
+        }
+        // Those of other pages stay suspected until their page comes again.
+        self.suspects.retain(|id, _| *id < self.from || (!whole && *id >= next));
+        self.suspects.extend(suspects);
+        for row in orphans {
+            let Some(slot) = free_slots(crew, session, 1).await.pop() else { return Ok(()) };
             let since = Instant::now();
-            let rows = group::own_pending(session, &crew.names.group, self.from, slots.len()).await?;
-            let ids: Vec<_> = rows
-                .iter()
-                .filter(|row| from_before(row.idle_ms, session) && !crew.holds(row.id))
-                .map(|row| row.id)
-                .collect();
-            let entries = group::claim_own(session, &crew.names.group, session.age(), &ids).await?;
-            crew.metrics.entries("claimed", entries.len() as u64);
-            self.done = rows.len() < slots.len();
-            self.from = rows.last().map_or(self.from, |row| EntryId { seq: row.id.seq.saturating_add(1), ..row.id });
-            for (entry, slot) in entries.into_iter().zip(slots) {
-                let deliveries = rows.iter().find(|row| row.id == entry.id).map_or(2, |row| row.deliveries + 1);
-                crew.put_to_work(entry, deliveries, since, slot);
+            // Somebody who has claimed it since has made it less idle than it was seen.
+            let idle = Duration::from_millis(u64::try_from(row.idle_ms).unwrap_or(0));
+            let entries = group::claim_own(session, &crew.names.group, idle, &[row.id]).await?;
+            if let Some(entry) = entries.into_iter().next() {
+                crew.metrics.entries("claimed", 1);
+                crew.put_to_work(entry, row.deliveries + 1, since, slot);
             }
         }
+        self.from = if whole { EntryId::ZERO } else { next };
         Ok(())
     }
 }
 
-/// Whether an entry was delivered before the session began: what was read on it is on its way to a
-/// dispatch and only not held yet.
+/// Whether an entry was delivered before the session began.
 fn from_before(idle_ms: i64, session: &Session) -> bool {
     u128::try_from(idle_ms).is_ok_and(|idle| idle > session.age().as_millis())
 }
 
-/// Claims as much as there are free slots; answers where the next round starts.
-async fn round(crew: &Arc<Crew>, session: &Session, mut cursor: EntryId) -> Result<EntryId, Error> {
+/// Claims as much as there are free slots; answers where the next round starts. Looks first, and waits for a slot
+/// only if there is something to claim: its place among those who wait for one is in front of what it would read.
+async fn round(
+    crew: &Arc<Crew>,
+    session: &Session,
+    mut cursor: EntryId,
+    heartbeat: &Heartbeat,
+) -> Result<EntryId, Error> {
+    if !group::any_idle(session, &crew.names.group, crew.lease).await? {
+        return Ok(EntryId::ZERO);
+    }
     for _ in 0..PAGES {
-        let slots = free_slots(crew, session).await;
+        heartbeat.tick();
+        let slots = free_slots(crew, session, usize::MAX).await;
         if slots.is_empty() {
             return Ok(cursor);
         }
@@ -135,17 +156,17 @@ async fn put_to_work(
     Ok(())
 }
 
-/// At least one slot, waiting for it in turn with the reader, and half of what else is free; none
+/// At least one slot, waiting for it in turn with the reader, and half of what else is free, up to `most`; none
 /// when the session or the work ends first.
-async fn free_slots(crew: &Crew, session: &Session) -> Vec<OwnedSemaphorePermit> {
+async fn free_slots(crew: &Crew, session: &Session, most: usize) -> Vec<OwnedSemaphorePermit> {
     let first = tokio::select! {
-        slot = Arc::clone(&crew.slots).acquire_owned() => slot.ok(),
+        slot = Arc::clone(&crew.slots.busy).acquire_owned() => slot.ok(),
         () = session.closed() => None,
         () = crew.stops.soft.cancelled() => None,
         () = tokio::time::sleep(TICKS_WITHIN / 3) => None,
     };
     let Some(first) = first else { return Vec::new() };
-    let more = crew.slots.available_permits() / 2;
-    let more = std::iter::from_fn(|| Arc::clone(&crew.slots).try_acquire_owned().ok()).take(more);
+    let more = (crew.slots.busy.available_permits() / 2).min(most.saturating_sub(1));
+    let more = std::iter::from_fn(|| Arc::clone(&crew.slots.busy).try_acquire_owned().ok()).take(more);
     std::iter::once(first).chain(more).collect()
 }

@@ -9,13 +9,13 @@ use redis_stream::connection::{Link, Session};
 use redis_stream::entry::Entry;
 use redis_stream::id::EntryId;
 use redis_stream::lease;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
 use tracing::Instrument as _;
 
 use super::acknowledger::{Finished, Verdict};
 use crate::dispatch::agents::Agents;
 use crate::dispatch::dispatcher::{Dispatcher, Ending, Stops};
-use crate::dispatch::held::Held;
+use crate::dispatch::held::{Held, Slots};
 use crate::dispatch::names::Names;
 use crate::metrics::Metrics;
 
@@ -34,10 +34,15 @@ pub struct Crew {
     /// The instruments.
     pub metrics: Metrics,
     pub(super) life: Lifecycle,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) slots: Slots,
+    pub(super) agents: Arc<Agents>,
+    /// Longest wait for an agent that cannot be reached.
+    pub(super) give_up_after: Duration,
+    /// Rung when an agent may have room again.
+    pub(super) room: Notify,
     dispatcher: Dispatcher,
-    agents: Arc<Agents>,
     held: Mutex<HashMap<EntryId, Arc<Held>>>,
+    left_alone: Mutex<HashMap<EntryId, Instant>>,
     finishes: mpsc::Sender<Finished>,
     renewed: watch::Sender<u64>,
     dispatching: watch::Sender<usize>,
@@ -55,6 +60,8 @@ pub struct CrewParts {
     pub block: Duration,
     /// Dispatches in flight at most.
     pub width: usize,
+    /// Longest wait for an agent that cannot be reached.
+    pub give_up_after: Duration,
     /// When to stop.
     pub stops: Stops,
     /// The instruments.
@@ -79,10 +86,13 @@ impl Crew {
             stops: parts.stops,
             metrics: parts.metrics,
             life: parts.life,
-            slots: Arc::new(Semaphore::new(parts.width)),
-            dispatcher: parts.dispatcher,
+            slots: Slots::new(parts.width),
             agents: parts.agents,
+            give_up_after: parts.give_up_after,
+            room: Notify::new(),
+            dispatcher: parts.dispatcher,
             held: Mutex::default(),
+            left_alone: Mutex::default(),
             finishes,
             renewed: watch::Sender::new(0),
             dispatching: watch::Sender::new(0),
@@ -93,7 +103,7 @@ impl Crew {
     /// Puts an entry under work. `since`: when the call that brought it began. An entry that is held
     /// already (it was delivered again after a failover) stays with the dispatch that has it.
     pub fn put_to_work(self: &Arc<Self>, entry: Entry, deliveries: i64, since: Instant, slot: OwnedSemaphorePermit) {
-        let held = Arc::new(Held::new(entry, deliveries, since, self.lease));
+        let held = Arc::new(Held::new(entry, deliveries, since, self.lease, self.slots.clone(), slot));
         {
             let mut all = self.lock();
             // One whose lease is lost goes on by itself and must not stand in the way.
@@ -110,19 +120,20 @@ impl Crew {
             let guard = Guard { crew: Arc::clone(&crew), held: Arc::clone(&held), began: Instant::now() };
             let span = span_of(&held.entry);
             let ending = crew.dispatcher.dispatch(&held).instrument(span).await;
-            crew.end(guard, ending, slot).await;
+            crew.end(guard, ending).await;
         });
     }
 
-    async fn end(&self, guard: Guard, ending: Ending, slot: OwnedSemaphorePermit) {
+    async fn end(&self, guard: Guard, ending: Ending) {
         let verdict = match ending {
             Ending::Finish(finish) => Verdict::Finish(finish),
             Ending::Bury(outcome) => Verdict::Bury(guard.held.entry.clone(), outcome),
             Ending::Gone => return,
+            Ending::LeaveAlone => return self.leave_alone(guard.held.entry.id),
             Ending::GiveBack => return self.give_back(&[guard.held.entry.id]).await,
         };
         // The entry stays held, and its slot taken, until Redis has the verdict.
-        let _ = self.finishes.send(Finished::new(verdict, guard, slot)).await;
+        let _ = self.finishes.send(Finished::new(verdict, guard)).await;
     }
 
     /// Gives entries back for others, as far as Redis can be reached; else their leases run out.
@@ -136,11 +147,18 @@ impl Crew {
         }
     }
 
-    /// Whether the agent of a waiting stream took the last request it got from us.
-    pub(super) fn reachable(&self, waiting: &str) -> bool {
-        let prefix = format!("{}:", self.names.waiting_set());
-        let target = waiting.strip_prefix(&prefix).map(|agent| agent.replacen(':', "/", 1));
-        target.is_some_and(|target| self.agents.find(&target).is_ok_and(|contact| contact.is_reachable()))
+    /// What is still pending in our name now is nobody's work for a lease.
+    fn leave_alone(&self, id: EntryId) {
+        let now = Instant::now();
+        let mut left_alone = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
+        left_alone.retain(|_, until| *until > now);
+        left_alone.insert(id, now + self.lease);
+    }
+
+    /// Whether an entry was left alone less than a lease ago.
+    pub(super) fn leaves_alone(&self, id: EntryId) -> bool {
+        let left_alone = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
+        left_alone.get(&id).is_some_and(|until| *until > Instant::now())
     }
 
     /// Whether an entry is under work here.

@@ -68,7 +68,8 @@ async fn renew(crew: &Crew, session: &Session) -> Result<(), Error> {
 /// Out of memory, Redis takes renewals and no write-backs: those are tried again with the next.
 async fn write_back(crew: &Crew, session: &Session, batch: &[Arc<Held>]) {
     let images: Vec<_> = batch.iter().filter_map(|held| held.image()).collect();
-    let calls: Vec<_> = images.iter().map(|(subject, run)| record::hold(&crew.names, subject, run)).collect();
+    let calls: Vec<_> =
+        images.iter().map(|(subject, run)| record::hold(&crew.names, subject, run, crew.lease)).collect();
     if calls.is_empty() {
         return;
     }

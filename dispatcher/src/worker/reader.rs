@@ -87,16 +87,16 @@ async fn free_slots(crew: &Crew, session: &Session, heartbeat: &Heartbeat) -> Op
     let first = loop {
         heartbeat.tick();
         tokio::select! {
-            slot = Arc::clone(&crew.slots).acquire_owned() => break slot.ok()?,
+            slot = Arc::clone(&crew.slots.busy).acquire_owned() => break slot.ok()?,
             () = session.closed() => return None,
             () = crew.stops.soft.cancelled() => return None,
             () = tokio::time::sleep(TICKS_WITHIN / 3) => {}
         }
     };
     let mut slots = vec![first];
-    let most = (1 + crew.slots.available_permits() / 2).min(BATCH);
+    let most = (1 + crew.slots.busy.available_permits() / 2).min(BATCH);
     while slots.len() < most {
-        match Arc::clone(&crew.slots).try_acquire_owned() {
+        match Arc::clone(&crew.slots.busy).try_acquire_owned() {
             Ok(slot) => slots.push(slot),
             Err(_) => break,
         }

@@ -10,7 +10,7 @@ use super::page;
 const FOLDERS: [&str; 5] = ["", "docs", "deploy", "a2a", "tests/agents"];
 /// Folders with scripts, and the parts that are no scripts of their own.
 const SCRIPTS: [&str; 2] = ["dispatcher/src/dispatch/scripts", "stream/src/scripts"];
-const PARTS: [&str; 2] = ["prelude", "start_again"];
+const PARTS: [&str; 3] = ["prelude", "start_again", "agent"];
 
 /// The anchor that a heading has on the usual sites.
 fn anchor(heading: &str) -> String {

@@ -13,6 +13,8 @@ use redis_stream::entry::Entry;
 use redis_stream::reader::Group;
 use redis_stream::script::Call;
 use redis_stream::{group, value};
+use stream_dispatcher::dispatch::decision::Blame;
+use stream_dispatcher::dispatch::gate::Unsent;
 use stream_dispatcher::dispatch::names::Names;
 use stream_dispatcher::dispatch::outcome::{Outcome, Reason};
 use stream_dispatcher::dispatch::publish::{self, Begun, Published};
@@ -21,6 +23,10 @@ use stream_dispatcher::incident::{Alert, Incident, Status, context_id};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// The incident's agent.
+pub(crate) const AGENT: &str = "kagent/triage-agent";
+/// The workers' lease.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
 /// The waiting stream of the incident's agent.
 pub(crate) const WAITING: &str = "incident:events:waiting:kagent:triage-agent";
 
@@ -114,7 +120,7 @@ impl Desk {
     ) -> Result<Taken> {
         let assumed = Run { attempts: 1, ..run(incident) };
         let call = record::take(names, &subject(incident, entry), &assumed, fresh);
-        Ok(record::taken(&self.session.invoke(&call).await?, "kagent/triage-agent")?)
+        Ok(record::taken(&self.session.invoke(&call).await?, AGENT)?)
     }
 
     /// Publishes, reads and takes an incident in the name of `a`.
@@ -165,14 +171,12 @@ pub(crate) fn subject(incident: &Incident, entry: &Entry) -> Subject {
 
 pub(crate) fn run(incident: &Incident) -> Run {
     let message_id = incident.message_id();
-    Run {
-        context_id: context_id(&message_id),
-        message_id,
-        task_id: None,
-        wire: None,
-        agent: "kagent/triage-agent".into(),
-        attempts: 0,
-    }
+    Run { context_id: context_id(&message_id), message_id, task_id: None, wire: None, agent: AGENT.into(), attempts: 0 }
+}
+
+/// A try that did not reach the agent, and whose trouble that is.
+pub(crate) fn unsent(blame: Blame) -> Unsent<'static> {
+    Unsent { fresh: true, blame, pause: Duration::from_millis(100), wish: None, words: "refused" }
 }
 
 pub(crate) fn finish(incident: &Incident, entry: &Entry, reason: Reason) -> Finish {

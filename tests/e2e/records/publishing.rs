@@ -2,11 +2,13 @@
 
 use anyhow::{Result, ensure};
 use line_tests::line::{GROUP, STREAM};
+use stream_dispatcher::dispatch::gate;
 use stream_dispatcher::dispatch::outcome::Reason;
+use stream_dispatcher::dispatch::profile::Limits;
 use stream_dispatcher::dispatch::publish::{self, Begun, Published};
 use stream_dispatcher::dispatch::record::{self, Run, Taken};
 
-use super::desk::{Desk, finish, incident, record_key, run, subject};
+use super::desk::{Desk, LEASE, finish, incident, record_key, run, subject};
 
 #[tokio::test]
 async fn an_unknown_incident_goes_onto_the_stream_with_its_record_and_text() -> Result<()> {
@@ -41,7 +43,8 @@ async fn while_its_entry_is_unread_or_pending_it_is_a_duplicate() -> Result<()> 
 async fn a_record_whose_entry_was_deleted_is_published_again_and_keeps_what_it_knows() -> Result<()> {
     let (mut desk, incident) = (Desk::open().await?, incident("1"));
     let entry = desk.held(&incident).await?;
-    desk.words(record::sending(&desk.a, &subject(&incident, &entry), &Run { attempts: 1, ..run(&incident) })).await?;
+    let begun = Run { attempts: 1, ..run(&incident) };
+    desk.words(gate::sending(&desk.a, &subject(&incident, &entry), &begun, Limits::DEFAULT, LEASE)).await?;
     desk.client().await?.cmd(&["XDEL", STREAM, &entry.id.to_string()]).await?;
     ensure!(desk.publish(&incident, &Begun::Queued).await? == Published::Again);
     ensure!(desk.field(&incident, "state").await? == "sending" && desk.field(&incident, "attempts").await? == "1");

@@ -3,12 +3,15 @@
 use anyhow::{Result, bail, ensure};
 use line_tests::line::{GROUP, STREAM};
 use redis_stream::entry::Entry;
+use stream_dispatcher::dispatch::decision::Blame;
+use stream_dispatcher::dispatch::gate::{self, Leave};
 use stream_dispatcher::dispatch::outcome::Reason;
+use stream_dispatcher::dispatch::profile::Limits;
 use stream_dispatcher::dispatch::publish::Begun;
-use stream_dispatcher::dispatch::record::{self, Leave, Run, Taken};
+use stream_dispatcher::dispatch::record::{self, Run, Taken};
 use stream_dispatcher::incident::Incident;
 
-use super::desk::{Desk, finish, incident, record_key, run, subject};
+use super::desk::{AGENT, Desk, LEASE, finish, incident, record_key, run, subject, unsent};
 
 fn begun(taken: Taken) -> Result<Run> {
     match taken {
@@ -18,8 +21,9 @@ fn begun(taken: Taken) -> Result<Run> {
 }
 
 async fn send(desk: &Desk, incident: &Incident, entry: &Entry, attempts: u32) -> Result<Leave> {
-    let call = record::sending(&desk.a, &subject(incident, entry), &Run { attempts, ..run(incident) });
-    Ok(record::leave(&desk.session.invoke(&call).await?)?)
+    let run = Run { attempts, ..run(incident) };
+    let call = gate::sending(&desk.a, &subject(incident, entry), &run, Limits::DEFAULT, LEASE);
+    Ok(gate::leave(&desk.session.invoke(&call).await?)?)
 }
 
 #[tokio::test]
@@ -139,7 +143,7 @@ async fn sending_counts_an_attempt_once_even_if_its_answer_was_lost() -> Result<
         ensure!(send(&desk, &incident, &entry, 1).await? == Leave::Granted);
         ensure!(desk.field(&incident, "attempts").await? == "1" && desk.field(&incident, "state").await? == "sending");
     }
-    let call = record::unsent(&desk.a, &subject(&incident, &entry), &run(&incident), true);
+    let call = gate::unsent(&desk.a, &subject(&incident, &entry), &run(&incident), &unsent(Blame::Incident), LEASE);
     ensure!(desk.word(call).await? == "ok");
     ensure!(desk.field(&incident, "attempts").await? == "0" && desk.field(&incident, "state").await? == "queued");
     Ok(())
@@ -153,14 +157,14 @@ async fn a_worker_that_no_longer_owns_the_entry_changes_nothing_but_the_truth() 
     let before = desk.record(&incident).await?;
     let of = subject(&incident, &entry);
     ensure!(send(&desk, &incident, &entry, 1).await? == Leave::Lost);
-    ensure!(desk.word(record::unsent(&desk.a, &of, &run(&incident), true)).await? == "lost");
-    ensure!(desk.word(record::move_to_waiting(&desk.a, &of, "w", &entry)).await? == "lost");
+    ensure!(desk.word(gate::unsent(&desk.a, &of, &run(&incident), &unsent(Blame::Agent), LEASE)).await? == "lost");
+    ensure!(desk.word(gate::move_to_waiting(&desk.a, &of, AGENT, &entry)).await? == "lost");
     ensure!(desk.take(&desk.a, &incident, &entry).await? == Taken::Lost);
     ensure!(desk.record(&incident).await? == before && desk.books.pending().await? == 1);
 
     // A task id and an outcome are true whoever says them; the entry stays its new holder's.
     let known = Run { task_id: Some("task-1".into()), attempts: 1, ..run(&incident) };
-    ensure!(desk.word(record::accepted(&desk.a, &of, &known, "stream")).await? == "ok");
+    ensure!(desk.word(record::accepted(&desk.a, &of, &known, "stream", LEASE, true)).await? == "ok");
     ensure!(desk.field(&incident, "task_id").await? == "task-1");
     let words = desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Completed))).await?;
     ensure!(words == ["finished", "0"] && desk.books.pending().await? == 1, "{words:?}");
@@ -173,12 +177,12 @@ async fn a_renewal_writes_back_what_redis_has_forgotten_and_no_more() -> Result<
     let (mut desk, incident) = (Desk::open().await?, incident("1"));
     let entry = desk.held(&incident).await?;
     let (of, known) = (subject(&incident, &entry), Run { task_id: Some("t".into()), attempts: 2, ..run(&incident) });
-    desk.words(record::accepted(&desk.a, &of, &known, "stream")).await?;
-    ensure!(desk.word(record::hold(&desk.a, &of, &known)).await? == "ok");
+    desk.words(record::accepted(&desk.a, &of, &known, "stream", LEASE, true)).await?;
+    ensure!(desk.word(record::hold(&desk.a, &of, &known, LEASE)).await? == "ok");
     desk.client().await?.cmd(&["DEL", &record_key(&incident)]).await?;
-    ensure!(desk.word(record::hold(&desk.a, &of, &known)).await? == "restored");
+    ensure!(desk.word(record::hold(&desk.a, &of, &known, LEASE)).await? == "restored");
     ensure!(desk.field(&incident, "task_id").await? == "t" && desk.field(&incident, "attempts").await? == "2");
     desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Completed))).await?;
-    ensure!(desk.words(record::hold(&desk.a, &of, &known)).await? == ["final", "settled"]);
+    ensure!(desk.words(record::hold(&desk.a, &of, &known, LEASE)).await? == ["final", "settled"]);
     Ok(())
 }

@@ -1,10 +1,13 @@
 -- The final outcome: record, outcomes stream, dead letter or parked copy, acknowledgement.
--- KEYS: stream, record, outcomes, target (dead letters or parked; = outcomes when settled), result artifact.
+-- KEYS: stream, record, outcomes, target (dead letters or parked; = outcomes when settled), result artifact, the
+--       agent's health and runs.
 -- ARGV: group, consumer ('' : nothing to acknowledge), entry id, workflow id, message id, state, reason,
 --       context id, task id, wire, agent, via, final ttl (s), outcomes cap, artifact ttl (s), result head,
---       result, error, copied entry fields...
+--       result, error, incident, copied entry fields...
 -- Answers {finished or already, acknowledged 0 or 1} {newer}.
 local function acknowledge()
+  end_run(KEYS[7], ARGV[19])
+  end_probe(KEYS[6], ARGV[19], now_ms(), 0)
   if ARGV[2] == '' or not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return 0 end
   return redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 end
@@ -32,7 +35,7 @@ if ARGV[17] ~= '' then redis.call('SET', KEYS[5], ARGV[17], 'EX', ARGV[15]) end
 local copy = '-'
 if ARGV[6] ~= 'settled' then
   local fields = {}
-  for i = 19, #ARGV do fields[#fields + 1] = ARGV[i] end
+  for i = 20, #ARGV do fields[#fields + 1] = ARGV[i] end
   for _, extra in ipairs({ 'error', ARGV[18], 'original_id', ARGV[3], 'failed_at', math.floor(stamp / 1000),
     'reason', ARGV[7], 'attempts', attempts, 'task_id', ARGV[9], 'context_id', ARGV[8] }) do
     fields[#fields + 1] = extra

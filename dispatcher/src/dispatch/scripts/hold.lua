@@ -1,10 +1,12 @@
 -- Part of every renewal: writes back what Redis has forgotten of a dispatch that goes on, and marks a
--- request in flight as alive.
--- KEYS: record. ARGV: stream, entry id, state, message id, context id, task id, wire, agent, owner, attempts.
+-- request in flight, and the agent's run, as alive.
+-- KEYS: record, health, runs.
+-- ARGV: stream, entry id, state, message id, context id, task id, wire, agent, owner, attempts, incident, lease (ms).
 -- Answers {ok} {restored} {final, state} {newer}.
 local rec = record(KEYS[1], 'state', 'task_id')
 if rec and rec.newer then return { 'newer' } end
 if rec and FINAL[rec.state] then return { 'final', rec.state } end
+local stamp = now_ms()
 local less = not rec or rec.state == 'queued' or rec.task_id == '' and ARGV[6] ~= ''
 if less then
   if not rec then
@@ -13,5 +15,6 @@ if less then
   redis.call('HSET', KEYS[1], 'state', ARGV[3], 'replid', replid(), 'message_id', ARGV[4], 'context_id', ARGV[5],
     'task_id', ARGV[6], 'wire', ARGV[7], 'agent', ARGV[8], 'owner', ARGV[9])
 end
-redis.call('HSET', KEYS[1], 'updated_at', now_ms())
+redis.call('HSET', KEYS[1], 'updated_at', stamp)
+count_run(KEYS[2], KEYS[3], ARGV[11], stamp, tonumber(ARGV[12]))
 return { less and 'restored' or 'ok' }

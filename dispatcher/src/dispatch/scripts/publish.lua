@@ -6,6 +6,9 @@
 local stamp = now_ms()
 if stamp > tonumber(ARGV[2]) then return { 'expired' } end
 
+local wrong = unusable(KEYS[2])
+if wrong then return wrong end
+
 local function add()
   if ARGV[12] ~= '' then redis.call('SET', KEYS[3], ARGV[12], 'EX', ARGV[4]) end
   return redis.call('XADD', KEYS[2], '*', unpack(ARGV, 14))
@@ -18,6 +21,7 @@ if not rec then
   redis.call('HSET', KEYS[1], 'v', 1, 'state', ARGV[5], 'entry_id', id, 'stream', KEYS[2], 'replid', replid(),
     'message_id', ARGV[6], 'context_id', ARGV[7], 'task_id', ARGV[8], 'wire', ARGV[9], 'agent', ARGV[10],
     'via', ARGV[11], 'attempts', ARGV[5] == 'queued' and 0 or 1, 'owner', '', 'updated_at', stamp)
+  if ARGV[5] == 'accepted' then redis.call('HSET', KEYS[1], 'accepted_at', stamp) end
   return { 'published', id }
 end
 if FINAL[rec.state] then

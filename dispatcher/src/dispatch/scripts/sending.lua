@@ -1,10 +1,29 @@
--- Right before the request is written: counts the attempt, if the caller may still send.
--- KEYS: stream, record. ARGV: group, consumer, entry id, workflow id, context id, wire, agent, number of this attempt.
+-- Right before the request is written: counts the attempt, if the caller may still send and the agent may be sent to.
+-- KEYS: stream, record, health, runs, hour.
+-- ARGV: group, consumer, entry id, workflow id, context id, wire, agent, number of this attempt, incident, message id,
+--       runs at most, runs per hour at most (0: no limit), lease (ms).
 -- The number is given, not counted up here: a call without an answer is repeated.
--- Answers {ok} {lost}, or {again}: the record has changed since the take.
+-- Answers {ok} {lost}, {again}: the record has changed since the take, or
+-- {closed, open or full or storm, ms since it first could not be sent, the agent's trouble}.
 if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return { 'lost' } end
-local rec = record(KEYS[2], 'state', 'entry_id', 'stream')
+local rec = record(KEYS[2], 'state', 'entry_id', 'stream', 'waiting_since')
 if not rec or rec.newer or rec.entry_id ~= ARGV[3] or rec.stream ~= KEYS[1] or FINAL[rec.state] then return { 'again' } end
+local stamp, lease, per_hour = now_ms(), tonumber(ARGV[13]), tonumber(ARGV[12])
+local why = closed(KEYS[3], KEYS[4], KEYS[5], ARGV[9], ARGV[10], tonumber(ARGV[11]), per_hour, stamp)
+if why == 'open' then
+  redis.call('HSETNX', KEYS[2], 'waiting_since', stamp)
+  return { 'closed', why, stamp - (tonumber(rec.waiting_since) or stamp), redis.call('HGET', KEYS[3], 'words') or '' }
+elseif why then
+  -- An agent that has enough to do can be reached.
+  redis.call('HDEL', KEYS[2], 'waiting_since')
+  return { 'closed', why, 0, '' }
+end
+if redis.call('HEXISTS', KEYS[3], 'open') == 1 then redis.call('HSET', KEYS[3], 'probe', ARGV[9]) end
+count_run(KEYS[3], KEYS[4], ARGV[9], stamp, lease)
+if per_hour > 0 then
+  redis.call('ZADD', KEYS[5], 'NX', stamp, ARGV[10])
+  redis.call('EXPIRE', KEYS[5], DAY)
+end
 redis.call('HSET', KEYS[2], 'state', 'sending', 'replid', replid(), 'context_id', ARGV[5], 'wire', ARGV[6],
-  'agent', ARGV[7], 'attempts', ARGV[8], 'owner', ARGV[2], 'updated_at', now_ms())
+  'agent', ARGV[7], 'attempts', ARGV[8], 'owner', ARGV[2], 'updated_at', stamp)
 return { 'ok' }

@@ -3,9 +3,10 @@
 -- ARGV: group, consumer, entry id, workflow id, message id, context id, agent, fresh without record (0, 1),
 --       attempts that count as made when there is no record and it is not fresh.
 -- Answers {lost} {newer} {duplicate, state}, or {fresh or begun, state, task id, message id, context id,
--- wire, attempts, updated at, ms since it was last written before (-1: never)}.
+-- wire, attempts, updated at, ms since it was last written before, ms since the agent accepted it (-1: never)}.
 if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return { 'lost' } end
-local rec = record(KEYS[2], 'state', 'entry_id', 'stream', 'replid', 'task_id', 'message_id', 'context_id', 'wire', 'attempts', 'updated_at')
+local rec = record(KEYS[2], 'state', 'entry_id', 'stream', 'replid', 'task_id', 'message_id', 'context_id', 'wire', 'attempts', 'updated_at',
+  'accepted_at')
 if rec and rec.newer then return { 'newer' } end
 local elsewhere = rec and (rec.entry_id ~= ARGV[3] or rec.stream ~= KEYS[1])
 if rec and (FINAL[rec.state] or elsewhere and live(KEYS[1], ARGV[1], rec.stream, rec.entry_id)) then
@@ -14,9 +15,10 @@ if rec and (FINAL[rec.state] or elsewhere and live(KEYS[1], ARGV[1], rec.stream,
 end
 
 local stamp, history = now_ms(), replid()
-local fresh, quiet = nil, -1
+local fresh, quiet, running = nil, -1, -1
 if rec then
   quiet = stamp - (tonumber(rec.updated_at) or stamp)
+  if rec.accepted_at ~= '' then running = stamp - tonumber(rec.accepted_at) end
   fresh = rec.state == 'queued' and rec.replid == history
 else
   local age = stamp - tonumber(string.match(ARGV[3], '^(%d+)'))
@@ -28,4 +30,5 @@ if not fresh and rec.state == 'queued' then rec.state = 'sending' end
 redis.call('HSET', KEYS[2], 'v', 1, 'state', rec.state, 'entry_id', ARGV[3], 'stream', KEYS[1], 'replid', history,
   'message_id', rec.message_id, 'context_id', rec.context_id, 'attempts', rec.attempts, 'agent', ARGV[7],
   'owner', ARGV[2], 'updated_at', stamp)
-return { fresh and 'fresh' or 'begun', rec.state, rec.task_id, rec.message_id, rec.context_id, rec.wire, rec.attempts, stamp, quiet }
+return { fresh and 'fresh' or 'begun', rec.state, rec.task_id, rec.message_id, rec.context_id, rec.wire, rec.attempts, stamp,
+  quiet, running }

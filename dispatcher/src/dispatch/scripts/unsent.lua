@@ -1,11 +1,45 @@
--- The request certainly did not reach the agent: the attempt is not counted, the state is what it was, and the
--- incident waits since the first such try.
--- KEYS: stream, record. ARGV: group, consumer, entry id, workflow id, state before `sending`, attempts before it.
--- Answers {ok, ms since the first such try} {lost}.
+-- A try that certainly did not reach the agent: the attempt is not counted, the state is what it was, and the
+-- incident waits since the first such try. An agent that has failed for a lease, or is of no use, is closed.
+-- KEYS: stream, record, health, runs, hour.
+-- ARGV: group, consumer, entry id, workflow id, state before `sending`, attempts before it, incident, message id,
+--       blame (none: this incident only, agent: it fails, pause: it is of no use), lease (ms), pause before the next
+--       try (ms), what the agent asked for (ms, 0: nothing), a random number from 0 to 999, the agent's trouble.
+-- Answers {ok, ms since the first such try, 1: the agent is closed} {lost}.
+local LONGEST_PAUSE, MOST_DOUBLINGS = 30000, 5
+
+local function closes(stamp, lease)
+  if ARGV[9] == 'none' then return false end
+  redis.call('HSETNX', KEYS[3], 'failing_since', stamp)
+  redis.call('HSET', KEYS[3], 'words', ARGV[14])
+  redis.call('EXPIRE', KEYS[3], 7 * DAY)
+  return ARGV[9] == 'pause' or stamp - tonumber(redis.call('HGET', KEYS[3], 'failing_since')) >= lease
+end
+
+local function pause_of(tries)
+  local longest = math.min(LONGEST_PAUSE, 1000 * 2 ^ math.min(tries, MOST_DOUBLINGS))
+  return math.floor(math.max(longest * (0.5 + tonumber(ARGV[13]) / 2000), tonumber(ARGV[12])))
+end
+
 if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return { 'lost' } end
 local rec = record(KEYS[2], 'state', 'entry_id')
 if not rec or rec.newer or rec.state ~= 'sending' or rec.entry_id ~= ARGV[3] then return { 'lost' } end
-local stamp = now_ms()
+local stamp, lease = now_ms(), tonumber(ARGV[10])
 redis.call('HSET', KEYS[2], 'state', ARGV[5], 'attempts', ARGV[6], 'replid', replid(), 'updated_at', stamp)
 redis.call('HSETNX', KEYS[2], 'waiting_since', stamp)
-return { 'ok', stamp - (tonumber(redis.call('HGET', KEYS[2], 'waiting_since')) or stamp) }
+if tonumber(ARGV[6]) == 0 then redis.call('ZREM', KEYS[5], ARGV[8]) end
+
+local open = redis.call('HEXISTS', KEYS[3], 'open') == 1
+local tries = tonumber(redis.call('HGET', KEYS[3], 'tries')) or 0
+local ended = end_probe(KEYS[3], ARGV[7], stamp, pause_of(tries))
+if closes(stamp, lease) and not open then
+  open, ended = true, true
+  redis.call('HSET', KEYS[3], 'open', 1, 'next_probe', stamp + pause_of(tries))
+end
+if ended then redis.call('HINCRBY', KEYS[3], 'tries', 1) end
+if open then
+  end_run(KEYS[4], ARGV[7])
+else
+  -- What waits here for a short trouble keeps its place, so that no more than these wait.
+  redis.call('ZADD', of_this_history(KEYS[4]), 'XX', stamp + tonumber(ARGV[11]) + lease, ARGV[7])
+end
+return { 'ok', stamp - (tonumber(redis.call('HGET', KEYS[2], 'waiting_since')) or stamp), open and 1 or 0 }

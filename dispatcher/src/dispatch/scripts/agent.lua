@@ -1,0 +1,63 @@
+-- How an agent is doing and what it has been given, for the whole group. Shared by the scripts that send and wait.
+-- health (hash): failing_since; open, next_probe, tries, words while it is unreachable; probe, probe_until: the one
+--   incident that tries it; candidate, candidate_until: one that was brought back to try it.
+-- runs (sorted sets, one for each history of Redis: what was counted under another is void, and the holders count
+--   theirs again with their first renewal): incident -> until when its run counts. hour (sorted set): message id -> when it was sent.
+-- pace (hash): until; since, count: how many came back within the present second.
+-- All times are Redis' milliseconds.
+local HOUR, DAY, RECOVERY = 3600000, 86400, 60000
+
+local function of_this_history(runs) return runs .. ':' .. replid() end
+
+-- Why nothing may be sent for this incident now; nil when it may.
+local function closed(health, runs, hour, member, message_id, limit, per_hour, stamp)
+  local open = redis.call('HMGET', health, 'open', 'probe', 'probe_until', 'next_probe')
+  if open[1] and open[2] ~= member then
+    local probed = open[2] and stamp < (tonumber(open[3]) or 0)
+    if probed or stamp < (tonumber(open[4]) or 0) then return 'open' end
+  end
+  runs = of_this_history(runs)
+  redis.call('ZREMRANGEBYSCORE', runs, '-inf', stamp)
+  if not redis.call('ZSCORE', runs, member) and redis.call('ZCARD', runs) >= limit then return 'full' end
+  if per_hour > 0 then
+    redis.call('ZREMRANGEBYSCORE', hour, '-inf', stamp - HOUR)
+    if not redis.call('ZSCORE', hour, message_id) and redis.call('ZCARD', hour) >= per_hour then return 'storm' end
+  end
+end
+
+-- The incident counts as one of the agent's runs for so long; a probe goes on as long.
+local function count_run(health, runs, member, stamp, lease)
+  runs = of_this_history(runs)
+  redis.call('ZADD', runs, stamp + lease, member)
+  redis.call('EXPIRE', runs, HOUR / 1000)
+  if redis.call('HGET', health, 'probe') == member then redis.call('HSET', health, 'probe_until', stamp + lease) end
+end
+
+local function end_run(runs, member) redis.call('ZREM', of_this_history(runs), member) end
+
+-- The incident does not try the agent any more; the next may after `pause`.
+local function end_probe(health, member, stamp, pause)
+  if redis.call('HGET', health, 'candidate') == member then redis.call('HDEL', health, 'candidate', 'candidate_until') end
+  if redis.call('HGET', health, 'probe') ~= member then return false end
+  redis.call('HDEL', health, 'probe', 'probe_until')
+  redis.call('HSET', health, 'next_probe', stamp + pause)
+  return true
+end
+
+-- An agent that was closed takes requests again: for a minute its entries come back at a rate.
+local function begin_recovery(pace, stamp)
+  redis.call('DEL', pace)
+  redis.call('HSET', pace, 'until', stamp + RECOVERY)
+  redis.call('EXPIRE', pace, DAY)
+end
+
+-- How many may come back now; a number too large to matter while there is no rate.
+local function pace_left(pace, stamp, per_second)
+  local h = redis.call('HMGET', pace, 'until', 'since', 'count')
+  if stamp >= (tonumber(h[1]) or 0) then return math.huge end
+  if stamp - (tonumber(h[2]) or 0) >= 1000 then
+    redis.call('HSET', pace, 'since', stamp, 'count', 0)
+    return per_second
+  end
+  return per_second - tonumber(h[3])
+end
