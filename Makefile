@@ -52,6 +52,13 @@ test-servers: tools build ## run the tests that depend on it on Redis 8.0 and Va
 		LINE_TEST_SERVERS=$$servers $(CARGO) test --locked -p line-tests $(SERVER_TESTS); \
 	done
 
+# Seconds for each target.
+FUZZ_SECONDS := 60
+
+.PHONY: fuzz
+fuzz: ## feed the readers of agents' answers broken ones, on stable Rust; FUZZ_SECONDS=60 for each target
+	@fuzz/run.sh $(FUZZ_SECONDS)
+
 .PHONY: footprint
 footprint: tools ## print idle memory and start time of the release programs
 	$(CARGO) build --locked --release --workspace --bins

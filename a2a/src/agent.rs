@@ -15,6 +15,7 @@ use crate::error::{CancelError, CardError, GetError, ListError, SendError};
 use crate::failure::{Cause, Failure};
 use crate::message::{Mode, Outgoing, Sent};
 use crate::options::AgentOptions;
+use crate::page::Page;
 use crate::parse;
 use crate::rpc::Caller;
 use crate::task::Task;
@@ -83,6 +84,19 @@ impl Agent {
         Ok(the_task(&result, task_id, wire)?)
     }
 
+    /// Lists the tasks of a conversation, 20 at a time on 1.0. Without a `page_token` it begins with the first page.
+    ///
+    /// A conversation that the agent does not know has an empty list. 0.3 has no such call, but kagent 0.10 offers it there.
+    pub async fn list(
+        &self,
+        context_id: &str,
+        page_token: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Page, ListError> {
+        let mut caller = self.caller(None, self.shared.options.get_timeout, headers);
+        self.page(&mut caller, context_id, page_token, context_id).await
+    }
+
     /// Looks among the tasks of a context for the one that a message of ours began or continued.
     ///
     /// `None` means that the agent's list, searched to its end, does not have it. Some servers write their
@@ -96,26 +110,14 @@ impl Agent {
         let mut caller = self.caller(None, self.shared.options.get_timeout, headers);
         let mut token: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let call = Call::List { context_id, page_token: token.as_deref() };
-            let mut result = caller.call(message_id, encode(call, caller.wire, message_id)).await;
-            // Not remembered: a server may speak this version and only lack the method.
-            if token.is_none() && self.should_switch(&result) {
-                caller.wire = caller.wire.other();
-                result = caller.call(message_id, encode(call, caller.wire, message_id)).await;
-            }
-            let page = match result {
-                Err(failure) if classify::is_context_not_found(failure.cause()) => return Ok(None),
-                result => {
-                    parse::page(&result?).ok_or_else(|| unusable(caller.wire, "the result is not a list of tasks"))?
-                }
-            };
+            let page = self.page(&mut caller, context_id, token.as_deref(), message_id).await?;
             if let Some(task) = page.tasks.into_iter().find(|task| task.message_ids.iter().any(|id| id == message_id)) {
                 return Ok(Some(task));
             }
             if !page.complete {
-                return Err(incomplete(caller.wire, "it lists tasks without their messages"));
+                return Err(incomplete(page.wire, "it does not show all of its tasks' messages"));
             }
-            token = page.next;
+            token = page.next_page_token;
             if token.is_none() {
                 return Ok(None);
             }
@@ -126,11 +128,38 @@ impl Agent {
     /// Reads the agent's card, at its present and at its old address.
     pub async fn card(&self, headers: &HeaderMap) -> Result<Card, CardError> {
         let caller = self.caller(None, self.shared.options.get_timeout, headers);
-        let mut result = caller.fetch(self.card_url("agent-card.json")).await;
+        let mut result = caller.fetch(&self.card_url("agent-card.json")).await;
         if matches!(&result, Err(failure) if failure.status() == Some(StatusCode::NOT_FOUND)) {
-            result = caller.fetch(self.card_url("agent.json")).await;
+            result = caller.fetch(&self.card_url("agent.json")).await;
         }
         parse::card(&result?).ok_or_else(|| unusable(caller.wire, "the answer is not an agent card").into())
+    }
+
+    /// One page of a list; the caller goes on with the wire that was understood.
+    async fn page(
+        &self,
+        caller: &mut Caller<'_>,
+        context_id: &str,
+        page_token: Option<&str>,
+        id: &str,
+    ) -> Result<Page, ListError> {
+        let call = Call::List { context_id, page_token };
+        let mut result = caller.call(id, &encode(call, caller.wire, id)).await;
+        // Not remembered: a server may speak this version and only lack the method.
+        if self.should_switch(&result) {
+            caller.wire = caller.wire.other();
+            result = caller.call(id, &encode(call, caller.wire, id)).await;
+        }
+        let wire = caller.wire;
+        match result {
+            Ok(result) => {
+                parse::page(&result, wire).ok_or_else(|| unusable(wire, "the result is not a list of tasks").into())
+            }
+            Err(failure) if classify::is_context_not_found(failure.cause()) => {
+                Ok(Page { tasks: Vec::new(), next_page_token: None, complete: true, wire })
+            }
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     fn caller<'a>(&'a self, wire: Option<Wire>, timeout: Duration, headers: &'a HeaderMap) -> Caller<'a> {
@@ -140,10 +169,10 @@ impl Agent {
 
     /// One call, and once more on the other wire if the agent refused the version.
     async fn call(&self, mut caller: Caller<'_>, call: Call<'_>, id: &str) -> Result<(Wire, Value), Failure> {
-        let mut result = caller.call(id, encode(call, caller.wire, id)).await;
+        let mut result = caller.call(id, &encode(call, caller.wire, id)).await;
         if self.should_switch(&result) {
             caller.wire = caller.wire.other();
-            result = caller.call(id, encode(call, caller.wire, id)).await;
+            result = caller.call(id, &encode(call, caller.wire, id)).await;
         }
         let understood = match &result {
             Ok(_) => true,

@@ -5,7 +5,14 @@ use http::StatusCode;
 use crate::failure::Cause;
 use crate::rpc_error::RpcError;
 
-/// What a failed send means for the caller.
+/// What a failed call means for the caller.
+///
+/// | class | what to do |
+/// |---|---|
+/// | [`NotExecuted`](Self::NotExecuted) | wait ([`Failure::retry_after`](crate::Failure::retry_after), else a growing time), then send the same message id again; as often as wanted |
+/// | [`Ambiguous`](Self::Ambiguous) | look for the message with [`Agent::find`](crate::Agent::find); where the agent cannot list, decide between a second run and none, or ask a person |
+/// | [`Terminal`](Self::Terminal) | give up and tell somebody: the request or the configuration is wrong |
+/// | [`Credentials`](Self::Credentials) | keep the message, stop sending to this agent, tell somebody; go on when the token has been renewed |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// The agent did not run it and may take it later: send again with the same message id.
@@ -30,11 +37,13 @@ const VERSION_NOT_SUPPORTED: i64 = -32009;
 const UNAUTHENTICATED: i64 = -31401;
 const UNAUTHORIZED: i64 = -31403;
 
-/// How Go writes that it could not connect, as the kagent controller passes it on with -32603.
+/// How the A2A clients inside the kagent controllers (a2a-go, trpc-a2a-go) report that they could not pass a call on.
 ///
-/// Compared with case: an agent whose own run failed to connect to something else
-/// reports that in its language's words (Python: `Connection refused`).
-const NOT_DIALLED: [&str; 3] = ["dial tcp", "connection refused", "no such host"];
+/// Without these words it may be the agent's own run that could not reach something else.
+const NOT_PASSED_ON: [&str; 2] =
+    ["failed to send HTTP request: Post", "a2aClient.doRequest: http request failed: Post"];
+/// How Go writes that there was no connection.
+const NOT_DIALLED: &str = ": dial tcp";
 
 /// The class of a failed call.
 pub(crate) fn class(cause: &Cause) -> Class {
@@ -66,6 +75,10 @@ fn is_agent_not_found(text: &str) -> bool {
     text.find("Agent ").is_some_and(|at| text.get(at..).is_some_and(|rest| rest.contains(" not found")))
 }
 
+fn is_not_passed_on(message: &str) -> bool {
+    message.contains(NOT_DIALLED) && NOT_PASSED_ON.iter().any(|words| message.contains(words))
+}
+
 /// A JSON-RPC error (A2A 1.0.1, section 3.3.2 and the tables of the bindings).
 fn of_rpc(error: &RpcError) -> Class {
     if error.is_not_accepted() {
@@ -73,13 +86,14 @@ fn of_rpc(error: &RpcError) -> Class {
     }
     match (error.status.as_u16(), error.code) {
         (401 | 403, _) | (_, UNAUTHENTICATED | UNAUTHORIZED) => Class::Credentials,
-        (_, INTERNAL) if NOT_DIALLED.iter().any(|words| error.message.contains(words)) => Class::NotExecuted,
+        (_, INTERNAL) if is_not_passed_on(&error.message) => Class::NotExecuted,
         (_, INTERNAL | INVALID_AGENT_RESPONSE) => Class::Ambiguous,
         (
             _,
             PARSE_ERROR | INVALID_REQUEST | METHOD_NOT_FOUND | INVALID_PARAMS | VERSION_NOT_SUPPORTED..=TASK_NOT_FOUND,
         ) => Class::Terminal,
-        (200..=299, _) => Class::Ambiguous,
+        // With a status for "busy" only something in front of the agent promises that nothing ran.
+        (200..=299 | 503, _) => Class::Ambiguous,
         _ => of_status(error.status, &error.message),
     }
 }
@@ -96,6 +110,11 @@ pub(crate) fn is_version_refused(cause: &Cause) -> bool {
 /// The server does not know the task.
 pub(crate) fn is_task_not_found(cause: &Cause) -> bool {
     matches!(cause, Cause::Rpc(error) if error.code == TASK_NOT_FOUND)
+}
+
+/// There is nothing at the address, perhaps only for now: this is not the agent's word.
+pub(crate) fn is_plain_not_found(cause: &Cause) -> bool {
+    matches!(cause, Cause::Http(StatusCode::NOT_FOUND, _))
 }
 
 /// kagent 0.10 answers a list of a conversation that does not exist (yet) with this error.

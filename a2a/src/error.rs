@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use crate::classify::{self, Class};
 use crate::failure::Failure;
+use crate::rpc_error::Detail;
 
 /// Why a send failed. The variant is its class.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,8 +103,8 @@ impl From<Failure> for ListError {
     fn from(failure: Failure) -> Self {
         match failure.class() {
             Class::Credentials => Self::Credentials(failure),
-            Class::Terminal => Self::Unsupported(failure),
-            Class::NotExecuted | Class::Ambiguous => Self::Failed(failure),
+            Class::Terminal if !classify::is_plain_not_found(failure.cause()) => Self::Unsupported(failure),
+            _ => Self::Failed(failure),
         }
     }
 }
@@ -143,7 +144,7 @@ macro_rules! carries_a_failure {
                 self.failure().class()
             }
 
-            /// Whether anything of the request may have left this machine.
+            /// Whether anything of the last request may have left this machine.
             pub const fn left(&self) -> bool {
                 self.failure().left()
             }
@@ -161,6 +162,11 @@ macro_rules! carries_a_failure {
             /// The JSON-RPC code, if there was a JSON-RPC error.
             pub const fn code(&self) -> Option<i64> {
                 self.failure().code()
+            }
+
+            /// The typed details of the JSON-RPC error; empty if there was none.
+            pub fn details(&self) -> &[Detail] {
+                self.failure().details()
             }
 
             /// When the server wants to be asked again, at most [`crate::MAX_RETRY_AFTER`].

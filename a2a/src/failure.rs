@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::classify::{self, Class};
-use crate::rpc_error::RpcError;
+use crate::rpc_error::{Detail, RpcError};
 use crate::wire::Wire;
 
 /// What went wrong. All texts are bounded and safe to show; none contains the token or the message sent.
@@ -24,7 +24,7 @@ pub enum Cause {
     Lost(String),
     /// The answer is larger than this many bytes.
     TooLarge(usize),
-    /// A success status without a usable answer; says what is wrong with it.
+    /// An answer that is none to our call, with a status that does not settle what happened; says what is wrong with it.
     Protocol(StatusCode, &'static str),
     /// An HTTP status without a JSON-RPC answer; the body's text, at most 1 KiB.
     Http(StatusCode, String),
@@ -66,7 +66,8 @@ impl Failure {
         classify::class(&self.cause)
     }
 
-    /// Whether anything of the request may have left this machine.
+    /// Whether anything of the last request may have left this machine.
+    /// (A refusal that is answered by a second request has left, but proves that nothing ran.)
     pub const fn left(&self) -> bool {
         !matches!(self.cause, Cause::Request(_) | Cause::Token(_) | Cause::Connect(_))
     }
@@ -99,6 +100,11 @@ impl Failure {
             Cause::Rpc(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// The typed details of the JSON-RPC error; empty if there was none.
+    pub fn details(&self) -> &[Detail] {
+        self.rpc().map_or(&[], |error| &error.details)
     }
 
     /// When the server wants to be asked again, at most [`crate::MAX_RETRY_AFTER`].

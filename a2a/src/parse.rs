@@ -13,6 +13,11 @@ use crate::rpc_error::RpcError;
 
 pub(crate) use card::card;
 pub(crate) use task::{answer, page, task};
+#[cfg(any(test, fuzzing))]
+pub(crate) use {
+    card::MAX_NAME,
+    task::{MAX_ID, MAX_MESSAGE_IDS, MAX_PAGE_TOKEN},
+};
 
 /// What the body of an answer turned out to be.
 #[derive(Debug, PartialEq)]
@@ -21,34 +26,36 @@ pub(crate) enum Envelope {
     Result(Value),
     /// The `error` of our call.
     Error(RpcError),
-    /// Neither; says what is wrong.
-    Unusable(&'static str),
+    /// JSON-RPC, but no answer to our call; says what is wrong.
+    Foreign(&'static str),
+    /// No JSON-RPC; says what it is.
+    None(&'static str),
 }
 
 /// Reads a JSON-RPC answer to the call with this id, whatever the status and the content type.
 pub(crate) fn envelope(body: &[u8], status: StatusCode, id: &str) -> Envelope {
     if body.trim_ascii().is_empty() {
-        return Envelope::Unusable("the body is empty");
+        return Envelope::None("the body is empty");
     }
     let Ok(mut value) = serde_json::from_slice::<Value>(body) else {
-        return Envelope::Unusable("the body is not JSON");
+        return Envelope::None("the body is not JSON");
     };
     if value.get("jsonrpc").is_none() {
-        return Envelope::Unusable("the body is not a JSON-RPC answer");
+        return Envelope::None("the body is not a JSON-RPC answer");
     }
-    let error = value.get("error").filter(|error| !error.is_null());
+    let error = value.get("error").filter(|error| !is_blank(error));
     match value.get("id") {
         Some(Value::String(text)) if text == id => {}
         Some(Value::Number(number)) if number.to_string() == id => {}
         // A server that could not read the call, or broke down, does not know its id.
         None | Some(Value::Null) if error.is_some() => {}
-        _ => return Envelope::Unusable("the answer is to another call"),
+        _ => return Envelope::Foreign("the answer is to another call"),
     }
     if let Some(error) = error {
         return Envelope::Error(RpcError::parse(error, status));
     }
     match value.get_mut("result").map(Value::take) {
-        None | Some(Value::Null) => Envelope::Unusable("the answer has neither result nor error"),
+        None | Some(Value::Null) => Envelope::Foreign("the answer has neither result nor error"),
         Some(result) => Envelope::Result(result),
     }
 }
@@ -56,6 +63,17 @@ pub(crate) fn envelope(body: &[u8], status: StatusCode, id: &str) -> Envelope {
 /// A member that is a text and not empty.
 fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
     value.get(member).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// What servers write for a value they do not have.
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
 }
 
 /// The elements of a member that is a list.

@@ -7,9 +7,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde_json::Value;
 
+use crate::bearer::Bearer;
+use crate::classify::Class;
 use crate::failure::{Cause, Failure};
+use crate::judge::{http_cause, judge};
 use crate::options::AgentOptions;
-use crate::parse::{Envelope, envelope};
 use crate::retry_after;
 use crate::rpc_error::MAX_MESSAGE;
 use crate::text::{chain, clean};
@@ -18,6 +20,14 @@ use crate::wire::Wire;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const VERSION: HeaderName = HeaderName::from_static("a2a-version");
 const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+
+/// What is asked for.
+enum Question<'a> {
+    /// The result of a JSON-RPC call.
+    Call { id: &'a str, body: &'a [u8] },
+    /// A JSON document.
+    Document(&'a Url),
+}
 
 /// An answer as far as it arrived.
 struct Exchange {
@@ -39,42 +49,56 @@ pub(crate) struct Caller<'a> {
 
 impl Caller<'_> {
     /// Sends one JSON-RPC call and gives its result.
-    pub(crate) async fn call(&self, id: &str, body: Vec<u8>) -> Result<Value, Failure> {
-        let request = self.http.post(self.options.url.clone()).header(CONTENT_TYPE, JSON).body(body);
-        let exchange = self.exchange(request).await.map_err(|cause| self.failure(cause, None))?;
-        let cause = match (exchange.cut, exchange.status) {
-            (Some(cut), status) if status.is_success() => cut,
-            (_, status) => match envelope(&exchange.body, status, id) {
-                Envelope::Result(result) => return Ok(result),
-                Envelope::Error(error) => Cause::Rpc(error),
-                Envelope::Unusable(problem) if status.is_success() => Cause::Protocol(status, problem),
-                Envelope::Unusable(_) => http_cause(status, &exchange.body),
-            },
-        };
-        Err(self.failure(cause, exchange.retry_after))
+    pub(crate) async fn call(&self, id: &str, body: &[u8]) -> Result<Value, Failure> {
+        self.ask(&Question::Call { id, body }).await
     }
 
     /// Fetches a JSON document.
-    pub(crate) async fn fetch(&self, url: Url) -> Result<Value, Failure> {
-        let exchange = self.exchange(self.http.get(url)).await.map_err(|cause| self.failure(cause, None))?;
-        let status = exchange.status;
-        let cause = match exchange.cut {
-            _ if !status.is_success() => http_cause(status, &exchange.body),
-            Some(cut) => cut,
-            None => match serde_json::from_slice(&exchange.body) {
-                Ok(value) => return Ok(value),
-                Err(_) => Cause::Protocol(status, "the body is not JSON"),
-            },
+    pub(crate) async fn fetch(&self, url: &Url) -> Result<Value, Failure> {
+        self.ask(&Question::Document(url)).await
+    }
+
+    /// Once; and once more if the token was refused and is another one by now. A refusal of credentials
+    /// means that the request was not applied (RFC 9110, sections 15.5.2 and 15.5.4).
+    async fn ask(&self, question: &Question<'_>) -> Result<Value, Failure> {
+        let token = self.token().map_err(|cause| self.failure(cause, None))?;
+        let refused = match self.ask_with(question, token.clone()).await {
+            Err(failure) if failure.class() == Class::Credentials => failure,
+            result => return result,
         };
-        Err(self.failure(cause, exchange.retry_after))
+        match self.token() {
+            Ok(renewed) if renewed != token => self.ask_with(question, renewed).await,
+            _ => Err(refused),
+        }
+    }
+
+    async fn ask_with(&self, question: &Question<'_>, token: Option<HeaderValue>) -> Result<Value, Failure> {
+        let request = match question {
+            Question::Call { body, .. } => {
+                self.http.post(self.options.url.clone()).header(CONTENT_TYPE, JSON).body(body.to_vec())
+            }
+            Question::Document(url) => self.http.get((*url).clone()),
+        };
+        let exchange = self.exchange(request, token).await.map_err(|cause| self.failure(cause, None))?;
+        let result = match question {
+            Question::Call { id, .. } => judge(exchange.status, &exchange.body, exchange.cut, id),
+            Question::Document(_) => document(exchange.status, &exchange.body, exchange.cut),
+        };
+        result.map_err(|cause| self.failure(cause, exchange.retry_after))
     }
 
     pub(crate) fn failure(&self, cause: Cause, retry_after: Option<Duration>) -> Failure {
         Failure::new(self.wire, cause, retry_after)
     }
 
-    async fn exchange(&self, request: RequestBuilder) -> Result<Exchange, Cause> {
-        let request = request.headers(self.all_headers()?).timeout(self.timeout);
+    /// The value of the `Authorization` header as it is now.
+    fn token(&self) -> Result<Option<HeaderValue>, Cause> {
+        let bearer = self.options.bearer.as_ref().map(Bearer::header).transpose();
+        bearer.map_err(|error| Cause::Token(clean(&error.to_string(), MAX_MESSAGE)))
+    }
+
+    async fn exchange(&self, request: RequestBuilder, token: Option<HeaderValue>) -> Result<Exchange, Cause> {
+        let request = request.headers(self.all_headers(token)?).timeout(self.timeout);
         let response = request.send().await.map_err(|error| self.transport(error))?;
         let status = response.status();
         let retry_after = response
@@ -87,7 +111,7 @@ impl Caller<'_> {
     }
 
     /// The caller's headers, and over them those that the protocol and the options fix.
-    fn all_headers(&self) -> Result<HeaderMap, Cause> {
+    fn all_headers(&self, token: Option<HeaderValue>) -> Result<HeaderMap, Cause> {
         let mut headers = self.headers.clone();
         headers.remove(CONTENT_TYPE);
         headers.insert(ACCEPT, JSON);
@@ -97,9 +121,8 @@ impl Caller<'_> {
                 .map_err(|_| Cause::Request("the user id has characters that no header can carry".to_owned()))?;
             headers.insert(USER_ID, value);
         }
-        if let Some(bearer) = &self.options.bearer {
-            let value = bearer.header().map_err(|error| Cause::Token(clean(&error.to_string(), MAX_MESSAGE)))?;
-            headers.insert(AUTHORIZATION, value);
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, token);
         }
         Ok(headers)
     }
@@ -134,7 +157,10 @@ impl Caller<'_> {
     }
 }
 
-fn http_cause(status: StatusCode, body: &[u8]) -> Cause {
-    let start = body.get(..body.len().min(2 * MAX_MESSAGE)).unwrap_or_default();
-    Cause::Http(status, clean(&String::from_utf8_lossy(start), MAX_MESSAGE))
+fn document(status: StatusCode, body: &[u8], cut: Option<Cause>) -> Result<Value, Cause> {
+    match cut {
+        _ if !status.is_success() => Err(http_cause(status, body)),
+        Some(cut) => Err(cut),
+        None => serde_json::from_slice(body).map_err(|_| Cause::Protocol(status, "the body is not JSON")),
+    }
 }

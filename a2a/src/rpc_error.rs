@@ -6,15 +6,15 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::retry_after::MAX_RETRY_AFTER;
+use crate::retry_after;
 use crate::text::clean;
 
 /// Longest message that is kept, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 1024;
 /// Longest text inside a detail, in bytes.
-const MAX_DETAIL_TEXT: usize = 256;
+pub(crate) const MAX_DETAIL_TEXT: usize = 256;
 /// Most details, and most metadata entries of one.
-const MAX_DETAILS: usize = 16;
+pub(crate) const MAX_DETAILS: usize = 16;
 
 /// A JSON-RPC error: bounded and safe to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +64,9 @@ impl RpcError {
         self.metadata("reason").any(|reason| reason == "KAGENT_SEND_NOT_ACCEPTED")
     }
 
-    /// kagent's `retryAfterMs`, at most [`MAX_RETRY_AFTER`].
+    /// kagent's `retryAfterMs`, at most [`retry_after::MAX_RETRY_AFTER`].
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let milliseconds = self.metadata("retryAfterMs").find_map(|text| text.parse().ok())?;
-        Some(Duration::from_millis(milliseconds).min(MAX_RETRY_AFTER))
+        self.metadata("retryAfterMs").find_map(retry_after::milliseconds)
     }
 
     fn metadata(&self, key: &'static str) -> impl Iterator<Item = &str> {
@@ -99,7 +98,7 @@ impl Detail {
 fn short(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(clean(text, MAX_DETAIL_TEXT)).filter(|text| !text.is_empty()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) => Some(clean(&number.to_string(), MAX_DETAIL_TEXT)),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use crate::text;
 
 /// Longest unknown state that is kept, in bytes.
-const MAX_STATE: usize = 64;
+pub(crate) const MAX_STATE: usize = 64;
 
 /// One run of an agent, as the server last told it.
 #[derive(Debug, Clone, PartialEq, Eq)]

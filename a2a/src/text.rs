@@ -1,8 +1,9 @@
 //! Making foreign text fit for logs, terminals and pages.
 
 /// Characters that change how the rest of a line is shown: controls, line separators, bidirectional marks.
-fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+pub(crate) fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text with unsafe characters escaped, at most `max` bytes; a cut is marked with `...`.

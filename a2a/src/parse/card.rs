@@ -8,11 +8,11 @@ use crate::text::clean;
 use crate::wire::Wire;
 
 /// Longest name that is kept, in bytes.
-const MAX_NAME: usize = 256;
+pub(crate) const MAX_NAME: usize = 256;
 
 /// The card, if it is one: some servers answer the card's address with a JSON-RPC error and HTTP 200.
 pub(crate) fn card(value: &Value) -> Option<Card> {
-    let name = clean(text(value, "name")?, MAX_NAME);
+    let name = Some(clean(text(value, "name")?, MAX_NAME)).filter(|name| !name.is_empty())?;
     let interfaces = items(value, "supportedInterfaces");
     if interfaces.is_empty() {
         text(value, "url")?;

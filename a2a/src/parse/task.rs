@@ -2,23 +2,18 @@
 
 use serde_json::Value;
 
-use super::{items, text};
+use super::{is_blank, items, text};
 use crate::message::{Answer, Reply};
+use crate::page::Page;
 use crate::task::{State, Task};
+use crate::wire::{HISTORY_LENGTH, Wire};
 
 /// Longest id that is taken, in bytes. A longer one is no id but an attack or an accident.
-const MAX_ID: usize = 512;
+pub(crate) const MAX_ID: usize = 512;
+/// Longest page token that is taken, in bytes: it is sent back as it is.
+pub(crate) const MAX_PAGE_TOKEN: usize = 4096;
 /// Most message ids of a task that are kept.
-const MAX_MESSAGE_IDS: usize = 4096;
-
-/// One page of a list of tasks.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Page {
-    pub(crate) tasks: Vec<Task>,
-    pub(crate) next: Option<String>,
-    /// Every element could be read and showed the messages it belongs to.
-    pub(crate) complete: bool,
-}
+pub(crate) const MAX_MESSAGE_IDS: usize = 4096;
 
 /// The result of a send: 1.0 wraps it by member name, 0.3 tells by `kind`.
 pub(crate) fn answer(result: &Value) -> Option<Answer> {
@@ -41,17 +36,29 @@ pub(crate) fn task(result: &Value) -> Option<Task> {
 }
 
 /// The result of a list. An object that has nothing of a list is not taken for an empty one.
-pub(crate) fn page(result: &Value) -> Option<Page> {
+pub(crate) fn page(result: &Value, wire: Wire) -> Option<Page> {
     let fields = result.as_object()?;
     let is_list = fields.is_empty()
         || ["tasks", "totalSize", "pageSize", "nextPageToken"].iter().any(|member| fields.contains_key(*member));
-    if !is_list {
+    let has_no_list = fields.get("tasks").is_some_and(|tasks| !tasks.is_array() && !is_blank(tasks));
+    if !is_list || has_no_list {
         return None;
     }
     let listed = items(result, "tasks");
     let tasks: Vec<Task> = listed.iter().filter_map(task).collect();
-    let complete = tasks.len() == listed.len() && tasks.iter().all(|task| !task.message_ids.is_empty());
-    Some(Page { tasks, next: text(result, "nextPageToken").map(str::to_owned), complete })
+    let token = fields.get("nextPageToken").filter(|token| !is_blank(token));
+    let next_page_token = bounded(result, "nextPageToken", MAX_PAGE_TOKEN).map(str::to_owned);
+    let complete = tasks.len() == listed.len()
+        && listed.iter().all(shows_all_messages)
+        && tasks.iter().all(|task| !task.message_ids.is_empty())
+        && token.is_some() == next_page_token.is_some();
+    Some(Page { tasks, next_page_token, complete, wire })
+}
+
+/// A history of just the length that was asked for may be the end of a longer one.
+fn shows_all_messages(listed: &Value) -> bool {
+    let history = items(object(listed, "task").unwrap_or(listed), "history").len();
+    history != HISTORY_LENGTH as usize && history < MAX_MESSAGE_IDS
 }
 
 fn object<'a>(value: &'a Value, member: &str) -> Option<&'a Value> {
@@ -89,7 +96,11 @@ fn read_reply(value: &Value) -> Reply {
 
 /// An id that can be stored, logged and sent back.
 fn id<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
-    text(value, member).filter(|id| id.len() <= MAX_ID && !id.chars().any(char::is_control))
+    bounded(value, member, MAX_ID)
+}
+
+fn bounded<'a>(value: &'a Value, member: &str, max: usize) -> Option<&'a str> {
+    text(value, member).filter(|text| text.len() <= max && !text.chars().any(char::is_control))
 }
 
 /// The text parts of all holders, one per line.

@@ -2,13 +2,19 @@ use http::StatusCode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Envelope, answer, card, envelope, page, task};
+use super::{Envelope, answer, card, envelope, task};
+use crate::invariants;
 use crate::message::{Answer, Reply};
+use crate::page::Page;
 use crate::task::{State, Task};
 use crate::wire::Wire;
 
 fn read(body: &str, id: &str) -> Envelope {
     envelope(body.as_bytes(), StatusCode::OK, id)
+}
+
+fn page(result: &Value) -> Option<Page> {
+    super::page(result, Wire::V10)
 }
 
 fn result(body: &str) -> Value {
@@ -90,13 +96,53 @@ fn the_same_message_in_every_wrapping() {
     }
 }
 
+/// kagent 0.10 on a submitted task: the user's message as status, and twice in the history.
+#[test]
+fn our_own_words_are_not_the_agent_s_answer() {
+    let ours = json!({"kind": "message", "role": "user", "messageId": "m-1", "parts": [{"kind": "text", "text": "disk full"}]});
+    let submitted =
+        json!({"kind": "task", "id": "t", "history": [ours, ours], "status": {"state": "submitted", "message": ours}});
+    let task = task(&submitted).unwrap();
+    assert_eq!((task.state.clone(), task.result_text()), (State::Submitted, None));
+    assert_eq!(task.message_ids, ["m-1", "m-1", "m-1"]);
+}
+
+#[test]
+fn empty_members_are_absent_ones() {
+    let plain = json!({"id": "t", "status": {"state": "TASK_STATE_WORKING"}});
+    let empty = json!({"id": "t", "contextId": "", "kind": "", "artifacts": [], "history": [], "metadata": {},
+        "status": {"state": "TASK_STATE_WORKING", "timestamp": "", "message": {"messageId": "", "role": "", "parts": []}}});
+    let blank = json!({"id": "t", "contextId": null, "artifacts": [{"artifactId": "", "parts": [{"text": ""}, {"text": null}]}],
+        "history": [{"messageId": "", "parts": []}, {}], "status": {"state": "TASK_STATE_WORKING", "message": null}});
+    for shape in [empty, blank] {
+        assert_eq!(task(&shape), task(&plain), "{shape}");
+        assert_eq!(answer(&json!({"task": shape, "message": null})), answer(&plain), "{shape}");
+    }
+    let list = json!({"tasks": [], "nextPageToken": null, "totalSize": 0, "metadata": {}});
+    assert!(page(&list).is_some_and(|page| page.complete && page.next_page_token.is_none()));
+    assert!(page(&json!({"tasks": {"id": "t"}})).is_none());
+    for blank in [json!(null), json!({}), json!(""), json!([])] {
+        let body = json!({"jsonrpc": "2.0", "id": "1", "result": {"id": "t"}, "error": blank}).to_string();
+        assert!(matches!(read(&body, "1"), Envelope::Result(_)), "{body}");
+    }
+}
+
+#[test]
+fn tasks_of_either_version_are_listed() {
+    let old = json!({"kind": "task", "id": "a", "status": {"state": "working"}, "history": [{"kind": "message", "messageId": "m"}]});
+    let new =
+        json!({"id": "b", "status": {"state": "TASK_STATE_WORKING"}, "history": [{"messageId": "m"}], "artifacts": []});
+    let page = page(&json!({"tasks": [old, new, {"task": new}]})).unwrap();
+    assert!(page.complete && page.tasks.iter().all(|task| task.state == State::Working && task.message_ids == ["m"]));
+}
+
 #[test]
 fn a_list_of_1_0_shows_our_message() {
     let result = result(
         r#"{"result":{"tasks":[{"id":"025e3baa","contextId":"inc-42","status":{"state":"TASK_STATE_COMPLETED"},"history":[{"messageId":"inc-42-investigation","contextId":"inc-42","taskId":"025e3baa","role":"ROLE_USER","parts":[{"text":"hello","filename":"","mediaType":""}],"extensions":[],"referenceTaskIds":[]}]}],"pageSize":50,"totalSize":1,"nextPageToken":""},"id":"1","jsonrpc":"2.0"}"#,
     );
     let page = page(&result).unwrap();
-    assert_eq!((page.complete, page.next, page.tasks.len()), (true, None, 1));
+    assert_eq!((page.complete, page.next_page_token, page.tasks.len()), (true, None, 1));
     assert_eq!(page.tasks.first().unwrap().message_ids, ["inc-42-investigation"]);
 }
 
@@ -137,9 +183,9 @@ fn states_of_both_versions() {
 
 #[test]
 fn an_answer_belongs_to_its_call() {
-    assert!(matches!(read(r#"{"jsonrpc":"2.0","id":"2","result":{}}"#, "1"), Envelope::Unusable(_)));
-    assert!(matches!(read(r#"{"jsonrpc":"2.0","result":{}}"#, "1"), Envelope::Unusable(_)));
-    assert!(matches!(read(r#"{"jsonrpc":"2.0","id":"2","error":{"code":-32601}}"#, "1"), Envelope::Unusable(_)));
+    assert!(matches!(read(r#"{"jsonrpc":"2.0","id":"2","result":{}}"#, "1"), Envelope::Foreign(_)));
+    assert!(matches!(read(r#"{"jsonrpc":"2.0","result":{}}"#, "1"), Envelope::Foreign(_)));
+    assert!(matches!(read(r#"{"jsonrpc":"2.0","id":"2","error":{"code":-32601}}"#, "1"), Envelope::Foreign(_)));
     assert!(
         matches!(read(r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700}}"#, "1"), Envelope::Error(error) if error.code == -32700)
     );
@@ -163,7 +209,11 @@ fn what_is_not_json_rpc_is_unusable() {
         r#"{"jsonrpc":"2.0","id":"1","result":null}"#,
         &deep,
     ] {
-        assert!(matches!(read(body, "1"), Envelope::Unusable(_)), "{}", body.chars().take(40).collect::<String>());
+        assert!(
+            matches!(read(body, "1"), Envelope::Foreign(_) | Envelope::None(_)),
+            "{}",
+            body.chars().take(40).collect::<String>()
+        );
     }
 }
 
@@ -186,6 +236,15 @@ fn cards_of_both_versions() {
     for (old, wires) in [
         (json!({"name": "a", "url": "http://a/", "protocolVersion": "0.3.0"}), vec![Wire::V03]),
         (json!({"name": "a", "url": "http://a/"}), vec![Wire::V03]),
+        (json!({"name": "a", "url": "http://a/", "supportedInterfaces": []}), vec![Wire::V03]),
+        (
+            json!({"name": "a", "supportedInterfaces": [{"url": "http://a/", "protocolBinding": "JSONRPC", "protocolVersion": "1.0.1"}]}),
+            vec![Wire::V10],
+        ),
+        (
+            json!({"name": "a", "supportedInterfaces": [{"url": "http://a/", "protocolBinding": "JSONRPC", "protocolVersion": "2.0"}]}),
+            vec![],
+        ),
         (json!({"name": "a", "url": "http://a/", "preferredTransport": "GRPC"}), vec![]),
     ] {
         assert_eq!(card(&old).unwrap().wires, wires);
@@ -194,6 +253,7 @@ fn cards_of_both_versions() {
         json!({"jsonrpc": "2.0", "error": {"code": -32600}}),
         json!({"name": "a"}),
         json!({"url": "http://a/"}),
+        json!({"name": " ", "url": "http://a/"}),
         json!(1),
     ] {
         assert_eq!(card(&no_card), None);
@@ -249,14 +309,25 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn any_json_is_read_and_ids_are_safe(value in any_json()) {
-        let _card = card(&value);
-        let tasks = page(&value).map(|page| page.tasks).unwrap_or_default().into_iter().chain(task(&value));
-        for task in tasks {
-            prop_assert!(!task.id.is_empty() && task.id.len() <= 512 && !task.id.chars().any(char::is_control));
+    fn any_json_is_read_within_bounds(value in any_json()) {
+        invariants::any_card(&value);
+        invariants::any_error(&value);
+        invariants::any_result(&value, value.to_string().len());
+        invariants::any_answer(value.to_string().as_bytes());
+        for member in ["result", "error"] {
+            let ours = json!({"jsonrpc": "2.0", "id": invariants::CALL_ID, member: value});
+            invariants::any_answer(ours.to_string().as_bytes());
         }
-        let _answer = answer(&value);
-        let _envelope = envelope(value.to_string().as_bytes(), StatusCode::OK, "1");
+    }
+
+    #[test]
+    fn any_bytes_are_read_within_bounds(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        invariants::any_answer(&body);
+    }
+
+    #[test]
+    fn any_text_is_read_within_bounds(text in any::<String>()) {
+        invariants::any_text(&text);
     }
 
     #[test]

@@ -41,7 +41,9 @@ fn a_busy_kagent_says_when_to_come_back() {
         assert_eq!(error.retry_after(), Some(Duration::from_millis(100)));
     }
     assert_eq!(busy(&json!("99999999999")).retry_after(), Some(MAX_RETRY_AFTER));
-    assert_eq!(busy(&json!("soon")).retry_after(), None);
+    for value in [json!("soon"), json!("-100"), json!(-100), json!(0.5), json!(""), json!([100]), Value::Null] {
+        assert_eq!(busy(&value).retry_after(), None, "{value}");
+    }
 }
 
 #[test]

@@ -73,6 +73,31 @@ async fn a_lost_answer_is_ambiguous() {
     }
 }
 
+/// A server may close an idle connection just as a request arrives on it: unlike a failed connect, that proves nothing.
+#[tokio::test]
+async fn a_reused_connection_that_ends_without_a_byte_is_ambiguous() {
+    let task = json!({"task": {"id": "t"}});
+    for end in [Play::Raw(Vec::new()), Play::Reset] {
+        let server = Script::play(vec![Play::Keep(task.clone()), end, Play::Result(task.clone())]).await;
+        let agent = agent(&server.url);
+        send(&agent).await.unwrap();
+        let error = send(&agent).await.unwrap_err();
+        assert_eq!((error.class(), error.left(), error.may_have_run()), (Class::Ambiguous, true, true), "{error}");
+        let connections: Vec<usize> = server.seen().iter().map(|seen| seen.connection).collect();
+        assert_eq!(connections, [1, 1], "reused, and not repeated by anything below us");
+    }
+}
+
+/// Without an answer to the TCP handshake nothing has left, whichever limit ends the wait.
+#[tokio::test]
+async fn a_connect_that_times_out_sent_nothing() {
+    // Documentation addresses (RFC 5737) are routed nowhere; some networks refuse them at once, which is as good.
+    let patience = Duration::from_millis(200);
+    let agent = Agent::new(http_client(patience).unwrap(), AgentOptions::new(agent_url("http://192.0.2.1/").unwrap()));
+    let error = send(&agent).await.unwrap_err();
+    assert_eq!((error.class(), error.left()), (Class::NotExecuted, false), "{error}");
+}
+
 #[tokio::test]
 async fn silence_is_ambiguous() {
     let server = Script::play(vec![Play::Silence]).await;
@@ -110,6 +135,13 @@ async fn a_status_tells_what_to_do_and_when() {
     assert_eq!((past.class(), past.retry_after()), (Class::NotExecuted, Some(Duration::ZERO)));
     let moved = refused_by(Play::Answer("307 Moved", "location: http://127.0.0.1:1/\r\n", String::new())).await;
     assert_eq!(moved.class(), Class::Terminal, "redirects are not followed");
+    for (value, wait) in
+        [("-1", None), ("soon", None), ("1.5", None), ("99999999999999999999999", Some(300)), ("301", Some(300))]
+    {
+        let headers: &'static str = format!("retry-after: {value}\r\n").leak();
+        let error = refused_by(Play::Answer("503 Busy", headers, String::new())).await;
+        assert_eq!(error.retry_after(), wait.map(Duration::from_secs), "{value}");
+    }
     assert_eq!(refused_by(Play::Answer("401 No", "", String::new())).await.class(), Class::Credentials);
     assert_eq!(refused_by(Play::Answer("502 Bad", "", "x".repeat(9999))).await.class(), Class::Ambiguous);
 }
@@ -121,6 +153,10 @@ async fn a_json_rpc_error_counts_whatever_the_status_and_type() {
     assert_eq!((error.class(), error.code()), (Class::Terminal, Some(-32602)));
     assert_eq!(error.status().map(|status| status.as_u16()), Some(500));
     assert!(error.to_string().ends_with("no\\u{7}"), "{error}");
+    let data = json!([{"reason": "TASK_NOT_FOUND", "domain": "a2a-protocol.org"}]);
+    let error = refused_by(Play::Error(json!({"code": -32001, "message": "no", "data": data}))).await;
+    assert_eq!(error.details()[0].reason.as_deref(), Some("TASK_NOT_FOUND"));
+    assert!(refused_by(Play::Reset).await.details().is_empty());
 }
 
 #[tokio::test]

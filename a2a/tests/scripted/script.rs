@@ -15,6 +15,8 @@ pub(crate) enum Play {
     Result(Value),
     /// HTTP 200 with this error for the id that was asked.
     Error(Value),
+    /// HTTP 200 with this result, after which the connection waits for the next request.
+    Keep(Value),
     /// These bytes, then the end of the connection.
     Raw(Vec<u8>),
     /// A TCP reset without a byte.
@@ -26,6 +28,8 @@ pub(crate) enum Play {
 /// One request as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    /// Counts connections from 1.
+    pub(crate) connection: usize,
     pub(crate) head: String,
     pub(crate) body: Value,
 }
@@ -55,9 +59,11 @@ impl Script {
         let plays = Arc::new(Mutex::new(VecDeque::from(plays)));
         let log = Arc::clone(&seen);
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            let mut connection = 0;
+            while let Ok((mut stream, _)) = listener.accept().await {
+                connection += 1;
                 let (log, plays) = (Arc::clone(&log), Arc::clone(&plays));
-                tokio::spawn(async move { serve(stream, &log, &plays).await });
+                tokio::spawn(async move { while serve(&mut stream, connection, &log, &plays).await.is_some() {} });
             }
         });
         Self { url, seen }
@@ -68,30 +74,46 @@ impl Script {
     }
 }
 
-async fn serve(mut stream: TcpStream, log: &Mutex<Vec<Seen>>, plays: &Mutex<VecDeque<Play>>) {
-    let Some(seen) = read(&mut stream).await else { return };
+/// One request; `Some` if the connection goes on.
+async fn serve(
+    stream: &mut TcpStream,
+    connection: usize,
+    log: &Mutex<Vec<Seen>>,
+    plays: &Mutex<VecDeque<Play>>,
+) -> Option<()> {
+    let seen = Seen { connection, ..read(stream).await? };
     let id = seen.body.get("id").cloned().unwrap_or_default();
     log.lock().unwrap().push(seen);
     let play = plays.lock().unwrap().pop_front();
+    let result = |result| json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string();
     let bytes = match play.unwrap_or_else(|| Play::Answer("418 I'm a teapot", "", String::new())) {
-        Play::Answer(status, headers, body) => whole(status, headers, &body),
-        Play::Result(result) => whole("200 OK", "", &json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string()),
-        Play::Error(error) => whole("200 OK", "", &json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string()),
+        Play::Answer(status, headers, body) => last(status, headers, &body),
+        Play::Result(value) => last("200 OK", "", &result(value)),
+        Play::Error(error) => last("200 OK", "", &json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string()),
+        Play::Keep(value) => return stream.write_all(&whole("200 OK", "", &result(value))).await.ok(),
         Play::Raw(bytes) => bytes,
-        Play::Reset => return stream.set_zero_linger().unwrap(),
+        Play::Reset => {
+            stream.set_zero_linger().unwrap();
+            return None;
+        }
         Play::Silence => {
             // Ends when the client gives up.
             let _gone = stream.read(&mut [0]).await;
-            return;
+            return None;
         }
     };
     let _gone = stream.write_all(&bytes).await;
     let _gone = stream.shutdown().await;
+    None
+}
+
+fn last(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    whole(status, &format!("{headers}connection: close\r\n"), body)
 }
 
 fn whole(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}").into_bytes()
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 async fn read(stream: &mut TcpStream) -> Option<Seen> {
@@ -103,7 +125,7 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
         (stream.read_buf(&mut bytes).await.ok()? > 0).then_some(())?;
     };
     let head = String::from_utf8_lossy(bytes.get(..end)?).into_owned();
-    let seen = Seen { head, body: Value::Null };
+    let seen = Seen { connection: 0, head, body: Value::Null };
     let length: usize = seen.header("content-length").map_or(Ok(0), str::parse).ok()?;
     while bytes.len() < end + length {
         (stream.read_buf(&mut bytes).await.ok()? > 0).then_some(())?;

@@ -1,33 +1,31 @@
-//! Switching the version, and searching lists, against scripted answers.
+//! Switching the version, and reading cards, against scripted answers.
 
 use std::time::Duration;
 
-use a2a::{
-    Agent, AgentOptions, Class, ListError, Mode, Outgoing, SendError, Sent, Version, Wire, agent_url, http_client,
-};
+use a2a::{Agent, AgentOptions, Class, Mode, Outgoing, SendError, Sent, Version, Wire, agent_url, http_client};
 use http::HeaderMap;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::script::{Play, Script};
 
-fn agent(server: &Script, version: Version) -> Agent {
+pub(crate) fn agent(server: &Script, version: Version) -> Agent {
     let options = AgentOptions { version, ..AgentOptions::new(agent_url(&server.url).unwrap()) };
     Agent::new(http_client(Duration::from_secs(5)).unwrap(), options)
 }
 
-async fn send(agent: &Agent) -> Result<Sent, SendError> {
+pub(crate) async fn send(agent: &Agent) -> Result<Sent, SendError> {
     agent.send(&Outgoing::new("m-1", "hello"), Mode::NonBlocking, &HeaderMap::new()).await
 }
 
-fn methods(server: &Script) -> Vec<String> {
+pub(crate) fn methods(server: &Script) -> Vec<String> {
     server.seen().iter().map(|seen| seen.method().to_owned()).collect()
 }
 
-fn task() -> Play {
+pub(crate) fn task() -> Play {
     Play::Result(json!({"id": "t", "kind": "task", "status": {"state": "working"}}))
 }
 
-fn no_method() -> Play {
+pub(crate) fn no_method() -> Play {
     Play::Error(json!({"code": -32601, "message": "Method not found"}))
 }
 
@@ -97,62 +95,6 @@ async fn a_known_wire_is_used_and_may_be_wrong() {
     assert_eq!(agent.wire(), Some(Wire::V10));
 }
 
-fn listed(id: &str, message: &str, next: &str) -> Play {
-    Play::Result(json!({"tasks": [{"id": id, "history": [{"messageId": message}]}], "nextPageToken": next}))
-}
-
-async fn find(plays: Vec<Play>) -> (Result<Option<String>, ListError>, Script) {
-    let server = Script::play(plays).await;
-    let found = agent(&server, Version::Auto).find("inc-1", "m-1", &HeaderMap::new()).await;
-    (found.map(|task| task.map(|task| task.id)), server)
-}
-
-#[tokio::test]
-async fn a_message_is_found_on_a_later_page() {
-    let (found, server) = find(vec![listed("a", "m-0", "p2"), listed("b", "m-1", "")]).await;
-    assert_eq!(found, Ok(Some("b".to_owned())));
-    let tokens: Vec<Option<Value>> =
-        server.seen().iter().map(|seen| seen.body.pointer("/params/pageToken").cloned()).collect();
-    assert_eq!(tokens, [None, Some(json!("p2"))]);
-}
-
-#[tokio::test]
-async fn a_list_searched_to_its_end_says_no() {
-    assert_eq!(find(vec![listed("a", "m-0", "")]).await.0, Ok(None));
-    let unknown = Play::Error(json!({"code": -32603, "message": "get session inc-1: record not found"}));
-    assert_eq!(find(vec![unknown]).await.0, Ok(None));
-}
-
-#[tokio::test]
-async fn a_list_that_cannot_be_searched_to_its_end_says_neither() {
-    let endless = (0..20).map(|page| listed("a", "m-0", &page.to_string())).collect();
-    let (found, server) = find(endless).await;
-    assert!(matches!(found, Err(ListError::Unsupported(_))), "{found:?}");
-    assert_eq!(server.seen().len(), 5);
-    let blind = Play::Result(json!({"tasks": [{"id": "a"}]}));
-    assert!(matches!(find(vec![blind]).await.0, Err(ListError::Unsupported(_))));
-    assert!(matches!(find(vec![Play::Result(json!({"id": "a"}))]).await.0, Err(ListError::Failed(_))));
-}
-
-#[tokio::test]
-async fn an_agent_without_a_list_says_so_on_both_wires() {
-    let (found, server) = find(vec![no_method(), no_method()]).await;
-    assert!(matches!(found, Err(ListError::Unsupported(_))), "{found:?}");
-    assert_eq!(methods(&server), ["ListTasks", "tasks/list"]);
-    let (found, _) = find(vec![Play::Error(json!({"code": -32004, "message": "unsupported"}))]).await;
-    assert!(matches!(found, Err(ListError::Unsupported(_))), "{found:?}");
-}
-
-#[tokio::test]
-async fn a_missing_list_does_not_change_the_version() {
-    let server = Script::play(vec![task(), no_method(), no_method(), task()]).await;
-    let agent = agent(&server, Version::Auto);
-    send(&agent).await.unwrap();
-    agent.find("inc-1", "m-1", &HeaderMap::new()).await.unwrap_err();
-    send(&agent).await.unwrap();
-    assert_eq!(methods(&server), ["SendMessage", "ListTasks", "tasks/list", "SendMessage"]);
-}
-
 #[tokio::test]
 async fn a_card_is_looked_for_at_both_addresses() {
     let card = json!({"name": "triage", "url": "http://inside/", "protocolVersion": "0.3.0"}).to_string();
@@ -171,6 +113,12 @@ async fn a_card_is_looked_for_at_both_addresses() {
 #[tokio::test]
 async fn an_error_in_place_of_a_card_is_no_card() {
     let error = json!({"jsonrpc": "2.0", "error": {"code": -32600, "message": "invalid request"}}).to_string();
-    let server = Script::play(vec![Play::Answer("200 OK", "", error)]).await;
+    // The old address of a2a-go: HTTP 200 with an error, as text.
+    let old = Play::Answer("200 OK", "content-type: text/plain\r\n", error.clone());
+    let server = Script::play(vec![Play::Answer("404 Not Found", "", String::new()), old]).await;
     assert!(agent(&server, Version::Auto).card(&HeaderMap::new()).await.is_err());
+    for (status, body) in [("200 OK", error), ("200 OK", "<html>".to_owned()), ("503 Busy", String::new())] {
+        let server = Script::play(vec![Play::Answer(status, "", body)]).await;
+        assert!(agent(&server, Version::Auto).card(&HeaderMap::new()).await.is_err());
+    }
 }

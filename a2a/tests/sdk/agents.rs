@@ -102,10 +102,14 @@ impl Server {
     }
 
     pub(crate) fn agent_with(&self, change: impl FnOnce(&mut AgentOptions)) -> Agent {
-        let mut options = AgentOptions::new(agent_url(&format!("{}{PREFIX}/", self.address)).unwrap());
+        let mut options = AgentOptions::new(agent_url(&self.url()).unwrap());
         options.user_id = Some("stream-dispatcher".to_owned());
         change(&mut options);
         Agent::new(self.http.clone(), options)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}{PREFIX}/", self.address)
     }
 
     /// Breaks the next call.

@@ -1,16 +1,15 @@
 //! The client against the servers of the published SDKs: a2a-sdk 0.3.26 and 1.3.0.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may stop at the first surprise")]
 
-use std::time::Duration;
-
-use a2a::{Answer, CancelError, Cause, Class, GetError, ListError, Mode, SendError, State, Task, Version, Wire};
+use a2a::{Answer, CancelError, Class, GetError, ListError, Mode, SendError, State, Task, Version, Wire};
 use http::HeaderMap;
 use serde_json::json;
 
 use agents::{KINDS, Kind, Server, follow, message, send};
 
-#[path = "support/agents.rs"]
 mod agents;
+mod example;
+mod matrix;
 
 fn none() -> HeaderMap {
     HeaderMap::new()
@@ -162,62 +161,6 @@ async fn a_fixed_version_is_spoken_or_refused() {
 }
 
 #[tokio::test]
-async fn each_fault_has_its_class() {
-    let busy = json!([{"reason": "UNSUPPORTED_OPERATION", "metadata": {"reason": "KAGENT_SEND_NOT_ACCEPTED", "retryAfterMs": "100"}}]);
-    let refused =
-        "failed to send HTTP request: Post \"http://a/\": dial tcp 10.0.0.1:8080: connect: connection refused";
-    let faults = [
-        (json!({"mode": "status", "status": 503, "retryAfter": "2"}), Class::NotExecuted, 0),
-        (json!({"mode": "status", "status": 429}), Class::NotExecuted, 0),
-        (json!({"mode": "status", "status": 404, "body": "Agent kagent/nope not found\n"}), Class::NotExecuted, 0),
-        (json!({"mode": "status", "status": 500}), Class::Ambiguous, 0),
-        (json!({"mode": "status", "status": 401}), Class::Credentials, 0),
-        (json!({"mode": "status", "status": 413}), Class::Terminal, 0),
-        (
-            json!({"mode": "jsonrpc", "code": -32004, "message": "input was not accepted", "data": busy}),
-            Class::NotExecuted,
-            0,
-        ),
-        (json!({"mode": "jsonrpc", "code": -32603, "message": refused}), Class::NotExecuted, 0),
-        (json!({"mode": "jsonrpc", "code": -32603, "message": "boom"}), Class::Ambiguous, 0),
-        (json!({"mode": "jsonrpc", "code": -32602, "message": "no"}), Class::Terminal, 0),
-        (json!({"mode": "jsonrpc", "code": -31401, "message": "who"}), Class::Credentials, 0),
-        (json!({"mode": "drop_before"}), Class::Ambiguous, 0),
-        (json!({"mode": "drop_after"}), Class::Ambiguous, 1),
-        (json!({"mode": "truncate"}), Class::Ambiguous, 1),
-        (json!({"mode": "garbage"}), Class::Ambiguous, 0),
-        (json!({"mode": "empty"}), Class::Ambiguous, 0),
-    ];
-    for kind in KINDS {
-        let server = Server::start(kind).await;
-        let agent = server.agent();
-        send(&agent, "m-first", "hello").await.unwrap();
-        for (number, (fault, class, runs)) in faults.iter().enumerate() {
-            let message_id = format!("m-{number}");
-            server.arm(fault).await;
-            let error = send(&agent, &message_id, "hello").await.unwrap_err();
-            assert_eq!(error.class(), *class, "{kind:?} {fault}: {error}");
-            assert_eq!(server.runs(&message_id).await, *runs, "{kind:?} {fault}");
-            assert!(*runs == 0 || error.may_have_run());
-        }
-    }
-}
-
-#[tokio::test]
-async fn waiting_times_are_handed_on() {
-    let server = Server::start(Kind::New).await;
-    server.arm(&json!({"mode": "status", "status": 503, "retryAfter": "2"})).await;
-    let error = send(&server.agent(), "m-1", "hello").await.unwrap_err();
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
-    server.arm(&json!({"mode": "delay", "seconds": 30})).await;
-    let patience = Duration::from_millis(300);
-    let agent = server.agent_with(|options| options.send_timeout = patience);
-    let error = send(&agent, "m-2", "hello").await.unwrap_err();
-    assert_eq!(error.failure().cause(), &Cause::Timeout(patience));
-    assert_eq!(error.class(), Class::Ambiguous);
-}
-
-#[tokio::test]
 async fn a_lost_answer_is_found_again_where_the_agent_can_list() {
     for kind in [Kind::New, Kind::Both] {
         let server = Server::start(kind).await;
@@ -276,6 +219,23 @@ async fn a_token_is_read_again_at_each_call() {
     assert!(matches!(send(&agent, "m-1", "hello").await, Err(SendError::Credentials(_))));
     *token.lock().unwrap() = "right";
     send(&agent, "m-2", "hello").await.unwrap();
+}
+
+/// The file may change between reading it and the refusal.
+#[tokio::test]
+async fn a_token_that_changed_meanwhile_is_offered_at_once() {
+    for kind in KINDS {
+        let server = Server::start_with(kind, &["--token", "right"]).await;
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let agent = server.agent_with(|options| {
+            options.bearer = Some(a2a::Bearer::new(move || {
+                let first = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+                Ok(if first { "old" } else { "right" }.into())
+            }));
+        });
+        send(&agent, "m-1", "hello").await.unwrap();
+        assert_eq!(server.runs("m-1").await, 1, "{kind:?}");
+    }
 }
 
 #[tokio::test]
