@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use a2a::{Agent, AgentOptions};
 
+use super::polls::Turns;
 use super::profile::{ContextPolicy, Profile, Profiles, Recovery};
 
 /// No more agents than this are remembered; names come from entries.
@@ -103,6 +104,7 @@ pub struct Contact {
     pub agent: Agent,
     /// What is agreed with it.
     pub profile: Arc<Profile>,
+    pub(super) turns: Turns,
     lists: Mutex<Option<bool>>,
 }
 
@@ -185,6 +187,7 @@ impl Agents {
             name: name.clone(),
             agent: Agent::new(self.http.clone(), options),
             profile,
+            turns: Turns::new(),
             lists: Mutex::default(),
         })
     }

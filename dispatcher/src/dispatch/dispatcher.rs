@@ -12,7 +12,7 @@ use super::decision::{self, Facts, Seen, Step};
 use super::held::Held;
 use super::names::Names;
 use super::outcome::Outcome;
-use super::polls::Turns;
+use super::polls::Pace;
 use super::profile::{ContextPolicy, Profile};
 use super::record::{self, Finish, Run, Since, Subject, Taken};
 use super::routes::Routes;
@@ -83,7 +83,7 @@ pub struct Dispatcher {
     pub(super) settings: DispatchSettings,
     pub(super) stops: Stops,
     pub(super) metrics: Metrics,
-    pub(super) turns: Turns,
+    pub(super) pace: Pace,
 }
 
 /// One entry under work.
@@ -118,7 +118,7 @@ impl Dispatcher {
         stops: Stops,
         metrics: Metrics,
     ) -> Self {
-        Self { link, names, agents, routes, settings, stops, metrics, turns: Turns::new() }
+        Self { link, names, agents, routes, settings, stops, metrics, pace: Pace::new() }
     }
 
     /// Works on a held entry until it has an ending.
@@ -176,9 +176,11 @@ impl Dispatcher {
 
     /// Take, then send, find out or follow, until there is a verdict. After each failure the record is
     /// taken again: it alone says what is known.
+    ///
+    /// Each part is boxed: of thousands of dispatches most only follow, and keep no room for the rest.
     async fn work(&self, mut work: Work<'_>) -> Result<Ending, Stop> {
         loop {
-            let (run, begun) = self.take(&work).await?;
+            let (run, begun) = Box::pin(self.take(&work)).await?;
             if run.task_id.is_some() {
                 work.held.remember(&work.subject, &run);
                 let for_so_long = begun.and_then(|since| since.running).unwrap_or_default();
@@ -189,11 +191,13 @@ impl Dispatcher {
                     let step = self.decide(&work, run.attempts, &Seen::Unsent);
                     act(&work, run, true, step)
                 }
-                Some(since) => self.resume(&mut work, run, since).await?,
+                Some(since) => Box::pin(self.resume(&mut work, run, since)).await?,
             };
             loop {
                 match next {
-                    Next::Send { run, fresh, doubtful } => next = self.send(&mut work, run, fresh, doubtful).await?,
+                    Next::Send { run, fresh, doubtful } => {
+                        next = Box::pin(self.send(&mut work, run, fresh, doubtful)).await?;
+                    }
                     Next::Running(run) => return self.follow(work, run, Duration::ZERO).await,
                     Next::Ended(run, outcome) => return Ok(Self::finish(work.held, work.subject, run, outcome)),
                     Next::Again(pause) => break self.rest(work.held, pause).await?,

@@ -52,7 +52,10 @@ impl Dispatcher {
         if work.contact.lists() == Some(false) {
             return Search::Blind;
         }
-        match work.contact.agent.find(&run.context_id, &run.message_id, &headers(work.order)).await {
+        let turn = work.contact.turns.send().await;
+        let found = work.contact.agent.find(&run.context_id, &run.message_id, &headers(work.order)).await;
+        drop(turn);
+        match found {
             Ok(Some(task)) => {
                 work.contact.set_lists(true);
                 let run = Run {
@@ -88,6 +91,7 @@ impl Dispatcher {
             return false;
         }
         if contact.lists().is_none() {
+            let _turn = contact.turns.send().await;
             let nobody = uuid::Uuid::new_v4().to_string();
             match contact.agent.find(&nobody, &nobody, &HeaderMap::new()).await {
                 Ok(_) => contact.set_lists(true),

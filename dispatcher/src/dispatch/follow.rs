@@ -25,15 +25,15 @@ impl Dispatcher {
         let (mut usual, mut misses) = (FIRST_POLL, 0);
         let mut delay = usual;
         loop {
-            let turn = self.next_poll(delay.min(deadline.saturating_duration_since(Instant::now()))).await?;
+            let turn = self.next_poll(&work, delay.min(deadline.saturating_duration_since(Instant::now()))).await?;
             usual = (usual * 3 / 2).min(LONGEST_POLL);
-            let (mut step, wish) = self.look_at(&work, &run, &mut misses).await;
+            let (mut step, wish) = Box::pin(self.look_at(&work, &run, &mut misses)).await;
             drop(turn);
             if step == Step::Search {
-                step = self.look_for_lost(&work, &mut run, &mut misses).await;
+                step = Box::pin(self.look_for_lost(&work, &mut run, &mut misses)).await;
             }
             if !matches!(step, Step::Finish(_)) && Instant::now() >= deadline {
-                self.cancel(&work, &run).await;
+                Box::pin(self.cancel(&work, &run)).await;
                 step = self.decide(&work, run.attempts, &Seen::Overdue);
             }
             match step {
@@ -45,10 +45,11 @@ impl Dispatcher {
         }
     }
 
-    async fn next_poll(&self, delay: Duration) -> Result<Option<SemaphorePermit<'_>>, Stop> {
+    async fn next_poll<'a>(&self, work: &'a Work<'_>, delay: Duration) -> Result<Option<SemaphorePermit<'a>>, Stop> {
         let turn = async {
             tokio::time::sleep(jittered(delay)).await;
-            self.turns.poll().await
+            self.pace.next().await;
+            work.contact.turns.poll().await
         };
         tokio::select! {
             turn = turn => Ok(turn),

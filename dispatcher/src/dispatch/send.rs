@@ -28,6 +28,7 @@ impl Dispatcher {
         fresh: bool,
         doubtful: bool,
     ) -> Result<Next, Stop> {
+        let _turn = if work.contact.profile.mode == Mode::NonBlocking { work.contact.turns.send().await } else { None };
         let Some(text) = self.text(work).await? else {
             let step = self.decide(work, before.attempts, &Seen::TextGone);
             return Ok(act(work, before, fresh, step));
@@ -35,7 +36,6 @@ impl Dispatcher {
         self.pause(work.held, Duration::ZERO).await?;
         let run =
             Run { attempts: before.attempts + 1, wire: work.contact.agent.wire().or(before.wire), ..before.clone() };
-        let _turn = if work.contact.profile.mode == Mode::NonBlocking { self.turns.send().await } else { None };
         let (limits, lease) = (work.contact.profile.limits, self.settings.lease);
         let reply = self.script(work.held, &gate::sending(&self.names, &work.subject, &run, limits, lease)).await?;
         match gate::leave(&reply).map_err(|error| self.give_up(work.held, &error))? {
@@ -138,7 +138,10 @@ impl Dispatcher {
 
     async fn text(&self, work: &Work<'_>) -> Result<Option<String>, Stop> {
         let key = match &work.order.text {
-            Text::Inline(text) => return Ok(Some(text.clone())),
+            Text::Inline => {
+                let text = work.held.entry.get("text").unwrap_or_default();
+                return Ok(Some(String::from_utf8_lossy(text).into_owned()));
+            }
             Text::Missing => return Ok(None),
             Text::Artifact(key) => key,
         };

@@ -15,8 +15,8 @@ const ARTIFACTS: &str = "incident:artifact:";
 /// Where the message text is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Text {
-    /// In the entry.
-    Inline(String),
+    /// In the entry's field `text`.
+    Inline,
     /// Under this key.
     Artifact(String),
     /// Nowhere.
@@ -32,7 +32,7 @@ pub struct Order {
     pub step: String,
     /// `agent` or `namespace/agent`, unchecked.
     pub agent_target: Option<String>,
-    /// The message.
+    /// Where the message is.
     pub text: Text,
     /// W3C trace context of the producer, unchecked.
     pub traceparent: Option<String>,
@@ -79,7 +79,7 @@ fn text_of(text: Option<String>, artifact: Option<String>) -> Result<Text, Undec
         (Some(text), _) if text.len() > LONGEST_TEXT => {
             Err(Undecodable(format!("text has {} bytes, at most {LONGEST_TEXT} are handed on", text.len())))
         }
-        (Some(text), _) => Ok(Text::Inline(text)),
+        (Some(_), _) => Ok(Text::Inline),
         (None, Some(key)) if !key.starts_with(ARTIFACTS) || key.len() > LONGEST_NAME => {
             Err(Undecodable(format!("artifact_key must begin with {ARTIFACTS}")))
         }
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn text_is_preferred_over_the_artifact() {
         let order = Order::decode(&entry(&[("workflow_id", "a"), ("text", "t"), ("artifact_key", "anything")]));
-        assert_eq!(order.map(|o| (o.text, o.foreign)), Ok((Text::Inline("t".into()), false)));
+        assert_eq!(order.map(|o| (o.text, o.foreign)), Ok((Text::Inline, false)));
     }
 
     proptest! {

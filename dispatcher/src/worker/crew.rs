@@ -119,7 +119,8 @@ impl Crew {
         self.life.spawn_short("dispatch", async move {
             let guard = Guard { crew: Arc::clone(&crew), held: Arc::clone(&held), began: Instant::now() };
             let span = span_of(&held.entry);
-            let ending = crew.dispatcher.dispatch(&held).instrument(span).await;
+            // Boxed: each layer that a task is wrapped in would keep room for it once more.
+            let ending = Box::pin(crew.dispatcher.dispatch(&held)).instrument(span).await;
             crew.end(guard, ending).await;
         });
     }
