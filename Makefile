@@ -64,6 +64,11 @@ footprint: tools ## print idle memory and start time of the release programs
 	$(CARGO) build --locked --release --workspace --bins
 	@target/release/footprint
 
+.PHONY: bench
+bench: footprint ## print what 10,000 runs cost one worker, and what an agent that is down costs the others (6 min)
+	@target/release/crowd
+	@target/release/agent-down
+
 .PHONY: manifests
 manifests: build ## render deploy/kustomize/base to target/manifests.yaml and check it against the programs
 	@tools/get-kubectl.sh

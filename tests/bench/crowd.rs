@@ -1,4 +1,4 @@
-//! `make crowd`: many runs at once in one worker: its memory, and how often it looks at them.
+//! `make bench`, a part: many runs at once in one worker: its memory, and how often it looks at them.
 //!
 //! `crowd N` makes it N runs. The agent is an A2A SDK server whose runs do not end.
 

@@ -1,7 +1,9 @@
-//! The pages under `docs/`, held against the programs: settings, metrics, permissions, scripts, links.
+//! The pages under `docs/`, held against the programs: settings, agents, metrics, permissions, scripts, links.
 
 #[path = "docs/access.rs"]
 mod access;
+#[path = "docs/agents.rs"]
+mod agents;
 #[path = "docs/decisions.rs"]
 mod decisions;
 #[path = "docs/metrics.rs"]

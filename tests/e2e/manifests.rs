@@ -1,8 +1,6 @@
 //! The manifests under `deploy/kustomize/base`, held against the programs that they start.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,8 +8,12 @@ use jiff::SignedDuration;
 use line_tests::keda::ScaledObject;
 use line_tests::process::Signal;
 use line_tests::{Keda, Program, alerts, eventually_ok, ports};
-use serde::Deserialize as _;
 use serde_json::{Value, json};
+
+#[path = "manifests/rendered.rs"]
+mod rendered;
+
+use rendered::{Manifests, Workload, at, list, look, port, text};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Read by the C library, not by the programs.
@@ -35,169 +37,6 @@ const TRIGGER_KEYS: [&str; 16] = [
     "activationLagCount",
     "jobScalingStrategy",
 ];
-
-/// The rendered objects.
-struct Manifests(Vec<Value>);
-
-/// A `Deployment` or `StatefulSet` with its only container.
-struct Workload<'a> {
-    object: &'a Value,
-    pod: &'a Value,
-    container: &'a Value,
-    /// The program's name and its arguments.
-    program: &'a str,
-    arguments: Vec<&'a str>,
-    environment: BTreeMap<String, String>,
-}
-
-/// Settings of a program by the names of their variables, with their defaults, as `--help` shows them.
-type Known = BTreeMap<String, Option<String>>;
-
-fn at<'a>(value: &'a Value, pointer: &str) -> Result<&'a Value> {
-    value.pointer(pointer).with_context(|| format!("no {pointer} in {value}"))
-}
-
-/// What stands at `pointer`, or null.
-fn look<'a>(value: &'a Value, pointer: &str) -> &'a Value {
-    value.pointer(pointer).unwrap_or(&Value::Null)
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str> {
-    at(value, pointer)?.as_str().with_context(|| format!("{pointer} is no text in {value}"))
-}
-
-/// The list at `pointer`; an absent one is empty.
-fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn port(value: &Value) -> Result<u16> {
-    Ok(u16::try_from(value.as_u64().with_context(|| format!("{value} is no port"))?)?)
-}
-
-impl Manifests {
-    fn render() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let kubectl = root.join("target/tools/bin/kubectl");
-        ensure!(kubectl.exists(), "{} is missing: run `make tools`", kubectl.display());
-        let output = Command::new(kubectl).arg("kustomize").arg(root.join("deploy/kustomize/base")).output()?;
-        ensure!(output.status.success(), "kubectl kustomize: {}", String::from_utf8_lossy(&output.stderr));
-        let documents = yaml_serde::Deserializer::from_slice(&output.stdout).map(Value::deserialize);
-        Ok(Self(documents.collect::<Result<_, _>>()?))
-    }
-
-    fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
-        self.0.iter().filter(move |object| *look(object, "/kind") == kind)
-    }
-
-    fn workloads(&self) -> Result<Vec<Workload<'_>>> {
-        let objects = self.of_kind("Deployment").chain(self.of_kind("StatefulSet"));
-        let workloads: Vec<_> = objects.map(|object| self.workload(object)).collect::<Result<_>>()?;
-        ensure!(workloads.len() == 3, "expected scaler, hook and worker");
-        Ok(workloads)
-    }
-
-    fn workload<'a>(&'a self, object: &'a Value) -> Result<Workload<'a>> {
-        let pod = at(object, "/spec/template/spec")?;
-        let [container] = list(pod, "/containers") else { bail!("expected one container in {pod}") };
-        let program = text(container, "/command/0")?.strip_prefix('/').context("the command is no path")?;
-        let arguments = list(container, "/args").iter().filter_map(Value::as_str).collect();
-        Ok(Workload { object, pod, container, program, arguments, environment: self.environment(container)? })
-    }
-
-    /// What the container's environment will be: the config maps, then its own variables.
-    fn environment(&self, container: &Value) -> Result<BTreeMap<String, String>> {
-        let mut environment = BTreeMap::new();
-        for source in list(container, "/envFrom") {
-            let name = text(source, "/configMapRef/name")?;
-            let map = self.of_kind("ConfigMap").find(|map| *look(map, "/metadata/name") == name);
-            let map = map.with_context(|| format!("no ConfigMap {name}"))?;
-            for (variable, value) in at(map, "/data")?.as_object().context("data is no map")? {
-                environment.insert(variable.clone(), value.as_str().context("a value that is no text")?.to_owned());
-            }
-        }
-        for variable in list(container, "/env") {
-            environment.insert(text(variable, "/name")?.to_owned(), text(variable, "/value")?.to_owned());
-        }
-        Ok(environment)
-    }
-
-    /// The only workload whose pods have these labels.
-    fn selected(&self, labels: &Value) -> Result<Workload<'_>> {
-        let labels = labels.as_object().context("a selector that is no map")?;
-        let mut selected = self.workloads()?;
-        selected.retain(|workload| {
-            let own = look(workload.object, "/spec/template/metadata/labels");
-            !labels.is_empty() && labels.iter().all(|(label, value)| own[label] == *value)
-        });
-        ensure!(selected.len() == 1, "{} workloads have {labels:?}", selected.len());
-        selected.pop().context("none")
-    }
-
-    fn scaled_object(&self) -> Result<(&Value, &Value)> {
-        let scaled: Vec<_> = self.of_kind("ScaledObject").collect();
-        let [scaled] = scaled.as_slice() else { bail!("expected one ScaledObject") };
-        let [trigger] = list(scaled, "/spec/triggers") else { bail!("expected one trigger") };
-        Ok((scaled, trigger))
-    }
-}
-
-impl Workload<'_> {
-    async fn known(&self) -> Result<Known> {
-        let arguments: Vec<&str> = self.arguments.iter().copied().chain(["--help"]).collect();
-        let mut program = Program::start(self.program, &arguments, &[])?;
-        let code = program.exit_code(PATIENCE).await?;
-        ensure!(code == 0, "{} {arguments:?} ended with {code}: {}", self.program, program.tail());
-        let help = program.output().split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut known = Known::new();
-        let mut parts = help.split("[env: ");
-        let mut before = parts.next().unwrap_or_default();
-        for part in parts {
-            let (variable, after) = part.split_once(']').context("an unfinished [env: ...]")?;
-            let default = before.rsplit_once("[default: ").and_then(|(_, rest)| rest.split_once(']'));
-            known.insert(variable.to_owned(), default.map(|(default, _)| default.to_owned()));
-            before = after;
-        }
-        ensure!(known.len() > 10, "the help names too few variables: {known:?}");
-        Ok(known)
-    }
-
-    /// Variables of the addresses that the program listens on, with the ports that result.
-    async fn listeners(&self) -> Result<BTreeMap<String, u16>> {
-        let mut listeners = BTreeMap::new();
-        for (variable, default) in self.known().await? {
-            if variable.ends_with("_ADDR") {
-                let address = self.environment.get(&variable).cloned().or(default).context("no default address")?;
-                let (_, port) = address.rsplit_once(':').context("an address without a port")?;
-                listeners.insert(variable, port.parse()?);
-            }
-        }
-        Ok(listeners)
-    }
-
-    /// A port of the container, by number or name.
-    fn resolve(&self, wanted: &Value) -> Result<u16> {
-        let ports = list(self.container, "/ports");
-        let found =
-            ports.iter().find(|port| *look(port, "/name") == *wanted || *look(port, "/containerPort") == *wanted);
-        let found = found.with_context(|| format!("the container of {} has no port {wanted}", self.program))?;
-        port(look(found, "/containerPort"))
-    }
-
-    fn probes(&self) -> Result<Vec<(&str, u16)>> {
-        let probes = ["/livenessProbe/httpGet", "/readinessProbe/httpGet"];
-        let probe = |pointer| {
-            let probe = at(self.container, pointer)?;
-            Ok((text(probe, "/path")?, self.resolve(at(probe, "/port")?)?))
-        };
-        probes.into_iter().map(probe).collect()
-    }
-
-    fn time_to_end(&self) -> Result<Duration> {
-        let seconds = at(self.pod, "/terminationGracePeriodSeconds")?.as_u64();
-        Ok(Duration::from_secs(seconds.context("terminationGracePeriodSeconds is no number")?))
-    }
-}
 
 #[tokio::test]
 async fn every_variable_is_one_that_the_program_reads() -> Result<()> {
@@ -241,7 +80,7 @@ async fn every_port_is_one_that_the_program_listens_on() -> Result<()> {
 async fn every_program_starts_with_its_environment_answers_its_probes_and_ends_in_time() -> Result<()> {
     let manifests = Manifests::render()?;
     for workload in manifests.workloads()? {
-        let mut environment = workload.environment.clone();
+        let (mut environment, _files) = workload.environment_here()?;
         let mut here = BTreeMap::new();
         for (variable, port) in workload.listeners().await? {
             let free = ports::free_port()?;
@@ -351,6 +190,23 @@ fn every_pod_is_confined() -> Result<()> {
         let policy = manifests.of_kind("NetworkPolicy").find(policy).context("a pod without a NetworkPolicy")?;
         ensure!(*look(policy, "/spec/policyTypes") == json!(["Ingress", "Egress"]));
     }
+    Ok(())
+}
+
+#[test]
+fn hook_and_workers_have_one_settings_file() -> Result<()> {
+    let manifests = Manifests::render()?;
+    let mut files = BTreeSet::new();
+    for workload in manifests.workloads()?.into_iter().filter(|workload| workload.program == "stream-dispatcher") {
+        let path = workload.environment.get("CONFIG").context("no CONFIG")?;
+        let content = workload.files.get(path).with_context(|| format!("no ConfigMap brings {path}"))?;
+        ensure!(workload.files.len() == 1, "{:?} is not read", workload.files);
+        files.insert((path.clone(), content.clone()));
+        let mounts = list(workload.container, "/volumeMounts").iter();
+        let mount = mounts.filter(|mount| mount["mountPath"].as_str().is_some_and(|folder| path.starts_with(folder)));
+        ensure!(mount.map(|mount| look(mount, "/readOnly")).eq([&json!(true)]), "{path} can be written");
+    }
+    ensure!(files.len() == 1, "hook and worker differ: {files:?}");
     Ok(())
 }
 

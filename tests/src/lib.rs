@@ -4,6 +4,7 @@
 //! Everything a test starts has its own folder and ports and is killed when its handle is dropped.
 
 pub mod agent;
+pub mod agent_down;
 pub mod alerts;
 mod http;
 pub mod keda;

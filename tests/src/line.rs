@@ -227,11 +227,16 @@ impl Books {
     /// An entry as the present system writes it, with the message text under its own key; `order` tells the test
     /// agent what to do.
     pub async fn order(&mut self, workflow_id: &str, order: &str) -> Result<String> {
+        self.order_of("triage-agent", workflow_id, order).await
+    }
+
+    /// The same for another agent.
+    pub async fn order_of(&mut self, agent: &str, workflow_id: &str, order: &str) -> Result<String> {
         let key = format!("incident:artifact:{workflow_id}:alert");
         self.0.cmd(&["SET", &key, order, "EX", "86400"]).await?;
         let fields = [
             ("workflow_id", workflow_id),
-            ("agent_target", "triage-agent"),
+            ("agent_target", agent),
             ("artifact_key", &key),
             ("step", "investigation"),
             ("status", "pending"),

@@ -76,6 +76,7 @@ rows! {
     LookCredentials "look-credentials": "the agent refuses the credentials when asked for it" => "the agent is paused until a probe succeeds";
     LookFailed "look-failed": "the agent's list gives no usable answer" => "wait, then ask again";
     Wait "wait": "it did not reach the agent, which has failed for less than a lease" => "wait with a growing pause, or as long as the agent asked";
+    Crowded "wait-crowded": "it did not reach the agent, and as many wait so as the agent may run" => "to its waiting stream";
     Unreachable "unreachable-for-a-lease": "it did not reach the agent, which has failed for a lease" => "to its waiting stream";
     Expired "expired": "it has waited for its agent longer than `GIVE_UP_AFTER`" => "dead letter `expired`";
     PollFailed "poll-failed": "the task could not be read" => "poll again";
@@ -95,6 +96,17 @@ pub enum Closed {
     Full,
     /// It has begun as many runs within the hour as it may.
     Storm,
+}
+
+/// Where an incident waits whose try did not reach the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stay {
+    /// Here: it will be tried again in a moment.
+    Here,
+    /// Not here: as many wait so as the agent may run.
+    Crowded,
+    /// Not here: the agent is closed.
+    Closed,
 }
 
 /// Where a task was seen.
@@ -129,8 +141,8 @@ pub enum Seen<'a> {
     Waited {
         /// Since the first such try of this incident.
         waited: Duration,
-        /// The agent is unreachable by now.
-        open: bool,
+        /// Whether it may go on waiting here.
+        stay: Stay,
         /// Its trouble.
         words: &'a str,
     },
@@ -243,7 +255,7 @@ pub fn decide(seen: &Seen<'_>, facts: &Facts) -> (Row, Step) {
         }
         Seen::Task(task, _) => of_task(task),
         Seen::SendFailed(class, words) => send_failed(class, words),
-        Seen::Waited { waited, open, words } => waiting(waited, open, words, facts),
+        Seen::Waited { waited, stay, words } => waiting(waited, stay, words, facts),
         Seen::NotThere => ready(Row::NotThere, false, facts),
         Seen::Blind { quiet } => blind(quiet, facts),
         Seen::LookFailed(class) => look_failed(class),
@@ -283,11 +295,13 @@ fn closed(why: Closed, waited: Duration, words: &str, facts: &Facts) -> (Row, St
     }
 }
 
-fn waiting(waited: Duration, open: bool, words: &str, facts: &Facts) -> (Row, Step) {
-    if waited > facts.give_up_after {
-        return expired(words, facts);
+fn waiting(waited: Duration, stay: Stay, words: &str, facts: &Facts) -> (Row, Step) {
+    match stay {
+        _ if waited > facts.give_up_after => expired(words, facts),
+        Stay::Here => (Row::Wait, Step::Pause),
+        Stay::Crowded => (Row::Crowded, Step::Move),
+        Stay::Closed => (Row::Unreachable, Step::Move),
     }
-    if open { (Row::Unreachable, Step::Move) } else { (Row::Wait, Step::Pause) }
 }
 
 fn expired(words: &str, facts: &Facts) -> (Row, Step) {

@@ -183,7 +183,7 @@ impl Dispatcher {
             let (run, begun) = Box::pin(self.take(&work)).await?;
             if run.task_id.is_some() {
                 work.held.remember(&work.subject, &run);
-                let for_so_long = begun.and_then(|since| since.running).unwrap_or_default();
+                let for_so_long = begun.as_ref().and_then(|since| since.running).unwrap_or_default();
                 return self.follow(work, run, for_so_long).await;
             }
             let mut next = match begun {

@@ -32,7 +32,7 @@ pub(super) enum Search {
 
 impl Dispatcher {
     /// Looks for the run's message among the agent's tasks.
-    pub(super) async fn search(&self, work: &Work<'_>, run: &Run, since: Since) -> Result<Search, Stop> {
+    pub(super) async fn search(&self, work: &Work<'_>, run: &Run, since: &Since) -> Result<Search, Stop> {
         let mut search = self.look(work, run).await;
         // What was sent under an earlier history was sent before this session began.
         let history = self.link.current().map_or(Duration::ZERO, |session| session.age());

@@ -8,7 +8,7 @@ use redis_stream::entry::Entry;
 use redis_stream::error::Error;
 use redis_stream::script::Call;
 
-use super::decision::{Blame, Closed};
+use super::decision::{Blame, Closed, Stay};
 use super::names::Names;
 use super::profile::Limits;
 use super::record::{Run, Subject, owned, with_fields, words};
@@ -82,7 +82,14 @@ pub struct Unsent<'a> {
 }
 
 /// The call of `unsent`; `before` is the run as it was before `sending`.
-pub fn unsent<'a>(names: &Names, subject: &Subject, before: &Run, how: &Unsent<'_>, lease: Duration) -> Call<'a> {
+pub fn unsent<'a>(
+    names: &Names,
+    subject: &Subject,
+    before: &Run,
+    how: &Unsent<'_>,
+    limits: Limits,
+    lease: Duration,
+) -> Call<'a> {
     let blame = match how.blame {
         Blame::Incident => "none",
         Blame::Agent => "agent",
@@ -98,14 +105,21 @@ pub fn unsent<'a>(names: &Names, subject: &Subject, before: &Run, how: &Unsent<'
         .number(how.pause.as_millis())
         .number(how.wish.unwrap_or_default().as_millis())
         .number(fastrand::u32(0..1000))
+        .number(limits.runs)
         .arg(head(how.words, LONGEST_WORDS))
 }
 
-/// Reads the answer of `unsent`: how long the incident has been waiting for its agent, and whether that is closed.
-pub fn waited(reply: &Value) -> (Duration, bool) {
+/// Reads the answer of `unsent`: how long the incident has been waiting for its agent, and whether it may go on
+/// doing so here.
+pub fn waited(reply: &Value) -> (Duration, Stay) {
     let answer = words(reply);
     let waited = answer.get(1).and_then(|text| text.parse().ok()).map_or(Duration::ZERO, Duration::from_millis);
-    (waited, answer.get(2).is_some_and(|open| open == "1"))
+    let stay = match answer.get(2).map(String::as_str) {
+        Some("closed") => Stay::Closed,
+        Some("crowded") => Stay::Crowded,
+        _ => Stay::Here,
+    };
+    (waited, stay)
 }
 
 /// The call of `move` to the agent's waiting stream.

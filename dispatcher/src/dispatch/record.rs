@@ -85,7 +85,7 @@ pub enum Taken {
 }
 
 /// When a record was written that says "begun".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Since {
     /// By this take; Redis milliseconds.
     pub taken_at: i64,
@@ -93,24 +93,31 @@ pub struct Since {
     pub quiet: Option<Duration>,
     /// How long the agent has been running it; absent: not known to be.
     pub running: Option<Duration>,
+    /// The agent is closed and cannot be asked: how long the incident has been waiting, and the agent's trouble.
+    pub closed: Option<(Duration, String)>,
 }
 
 /// The call of `take`. `fresh_without_record`: an absent record does not mean that it was forgotten.
 /// `run.attempts` count as made when it does.
 pub fn take<'a>(names: &Names, subject: &Subject, run: &Run, fresh_without_record: bool) -> Call<'a> {
     owned(scripts::TAKE.call(), names, subject)
+        .key(names.agent_keys(&run.agent).health)
         .arg(&run.message_id)
         .arg(&run.context_id)
         .arg(&run.agent)
         .number(u8::from(fresh_without_record))
         .number(run.attempts)
+        .arg(subject.incident())
 }
 
 /// Reads the answer of `take`.
 pub fn taken(reply: &Value, agent: &str) -> Result<Taken, Error> {
     let words = words(reply);
     let run = |words: &[String]| -> Option<(Run, Since)> {
-        let [_, _, task_id, message_id, context_id, wire, attempts, stamp, quiet, running] = words else { return None };
+        let [_, _, task_id, message_id, context_id, wire, attempts, stamp, quiet, running, waiting, trouble] = words
+        else {
+            return None;
+        };
         let run = Run {
             message_id: message_id.clone(),
             context_id: context_id.clone(),
@@ -120,7 +127,12 @@ pub fn taken(reply: &Value, agent: &str) -> Result<Taken, Error> {
             attempts: attempts.parse().ok()?,
         };
         let age = |text: &String| text.parse().ok().map(Duration::from_millis);
-        let since = Since { taken_at: stamp.parse().ok()?, quiet: age(quiet), running: age(running) };
+        let since = Since {
+            taken_at: stamp.parse().ok()?,
+            quiet: age(quiet),
+            running: age(running),
+            closed: age(waiting).map(|waited| (waited, trouble.clone())),
+        };
         Some((run, since))
     };
     let unexpected = || Error::unexpected("script TAKE", reply);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::decision::{Seen, Step, Via};
+use super::decision::{Closed, Seen, Step, Via};
 use super::dispatcher::{Dispatcher, Next, Stop, Work, act};
 use super::find::Search;
 use super::record::{self, Run, Since};
@@ -10,7 +10,11 @@ use super::record::{self, Run, Since};
 impl Dispatcher {
     /// Finds out whether the agent has it, and decides.
     pub(super) async fn resume(&self, work: &mut Work<'_>, run: Run, since: Since) -> Result<Next, Stop> {
-        let search = self.search(work, &run, since).await?;
+        if let Some((waited, words)) = &since.closed {
+            let step = self.decide(work, run.attempts, &Seen::Closed(Closed::Open, *waited, words));
+            return if step == Step::Move { self.move_away(work).await } else { Ok(act(work, run, false, step)) };
+        }
+        let search = self.search(work, &run, &since).await?;
         if !matches!(search, Search::Blind) {
             return self.found(work, run, search, false).await;
         }
@@ -23,7 +27,7 @@ impl Dispatcher {
         }
         // What is about to be done may be a second run: what was learned of the agent earlier is not enough.
         work.contact.forget_lists();
-        let search = self.search(work, &run, since).await?;
+        let search = self.search(work, &run, &since).await?;
         self.found(work, run, search, true).await
     }
 

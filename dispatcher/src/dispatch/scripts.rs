@@ -21,7 +21,7 @@ scripts! {
     /// Onto the stream, unless known.
     PUBLISH: [START_AGAIN, include_str!("scripts/publish.lua")];
     /// Before any dispatch.
-    TAKE: [include_str!("scripts/take.lua")];
+    TAKE: [AGENT, include_str!("scripts/take.lua")];
     /// Right before the request, if the agent may be sent to.
     SENDING: [AGENT, include_str!("scripts/sending.lua")];
     /// The request did not reach the agent.

@@ -74,7 +74,8 @@ impl Dispatcher {
         self.metrics.lease_lost();
         work.held.forget();
         let how = Unsent { fresh, blame: Blame::Incident, pause: SHORTLY, wish: None, words: "" };
-        self.script(work.held, &gate::unsent(&self.names, &work.subject, before, &how, self.settings.lease)).await?;
+        let (limits, lease) = (work.contact.profile.limits, self.settings.lease);
+        self.script(work.held, &gate::unsent(&self.names, &work.subject, before, &how, limits, lease)).await?;
         // A lease that is only over, not lost, is renewed in a moment.
         if work.held.is_lost() { Err(Stop::Gone) } else { Ok(Next::Again(SHORTLY)) }
     }

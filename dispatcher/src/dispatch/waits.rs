@@ -28,12 +28,13 @@ impl Dispatcher {
         self.metrics.wait();
         let pause = outcome::wait(work.delays.next_delay(), trouble.retry_after);
         let how = Unsent { fresh, blame: trouble.blame, pause, wish: trouble.retry_after, words: &trouble.words };
-        let call = gate::unsent(&self.names, &work.subject, &before, &how, self.settings.lease);
-        let (waited, open) = gate::waited(&self.script(work.held, &call).await?);
+        let call =
+            gate::unsent(&self.names, &work.subject, &before, &how, work.contact.profile.limits, self.settings.lease);
+        let (waited, stay) = gate::waited(&self.script(work.held, &call).await?);
         if trouble.blame == Blame::Pause {
             tracing::error!(agent = %work.contact.name, error = trouble.words, "the agent is paused: check its bearer token and user id");
         }
-        match self.decide(work, before.attempts, &Seen::Waited { waited, open, words: &trouble.words }) {
+        match self.decide(work, before.attempts, &Seen::Waited { waited, stay, words: &trouble.words }) {
             Step::Finish(outcome) => Ok(Next::Ended(before, outcome)),
             Step::Move => self.move_away(work).await,
             _ => Ok(Next::Again(pause)),

@@ -143,7 +143,14 @@ async fn sending_counts_an_attempt_once_even_if_its_answer_was_lost() -> Result<
         ensure!(send(&desk, &incident, &entry, 1).await? == Leave::Granted);
         ensure!(desk.field(&incident, "attempts").await? == "1" && desk.field(&incident, "state").await? == "sending");
     }
-    let call = gate::unsent(&desk.a, &subject(&incident, &entry), &run(&incident), &unsent(Blame::Incident), LEASE);
+    let call = gate::unsent(
+        &desk.a,
+        &subject(&incident, &entry),
+        &run(&incident),
+        &unsent(Blame::Incident),
+        Limits::DEFAULT,
+        LEASE,
+    );
     ensure!(desk.word(call).await? == "ok");
     ensure!(desk.field(&incident, "attempts").await? == "0" && desk.field(&incident, "state").await? == "queued");
     Ok(())
@@ -157,7 +164,10 @@ async fn a_worker_that_no_longer_owns_the_entry_changes_nothing_but_the_truth() 
     let before = desk.record(&incident).await?;
     let of = subject(&incident, &entry);
     ensure!(send(&desk, &incident, &entry, 1).await? == Leave::Lost);
-    ensure!(desk.word(gate::unsent(&desk.a, &of, &run(&incident), &unsent(Blame::Agent), LEASE)).await? == "lost");
+    ensure!(
+        desk.word(gate::unsent(&desk.a, &of, &run(&incident), &unsent(Blame::Agent), Limits::DEFAULT, LEASE)).await?
+            == "lost"
+    );
     ensure!(desk.word(gate::move_to_waiting(&desk.a, &of, AGENT, &entry)).await? == "lost");
     ensure!(desk.take(&desk.a, &incident, &entry).await? == Taken::Lost);
     ensure!(desk.record(&incident).await? == before && desk.books.pending().await? == 1);

@@ -118,10 +118,10 @@ fn what_cannot_be_found_out_is_decided_after_a_lease_and_sent_again_once() {
 #[test]
 fn waits_end() {
     let waited =
-        |seconds, open| row(&Seen::Waited { waited: Duration::from_secs(seconds), open, words: "refused" }, &FACTS);
-    assert_eq!(waited(10, false), (Row::Wait, None));
-    assert_eq!(waited(10, true), (Row::Unreachable, None));
-    assert_eq!(waited(101, false), (Row::Expired, Some(Reason::Expired)));
+        |seconds, stay| row(&Seen::Waited { waited: Duration::from_secs(seconds), stay, words: "refused" }, &FACTS);
+    assert_eq!(waited(10, Stay::Here), (Row::Wait, None));
+    assert_eq!(waited(10, Stay::Closed), (Row::Unreachable, None));
+    assert_eq!(waited(101, Stay::Here), (Row::Expired, Some(Reason::Expired)));
     let closed = |why, seconds| row(&Seen::Closed(why, Duration::from_secs(seconds), ""), &FACTS);
     assert_eq!(closed(Closed::Open, 10), (Row::Open, None));
     assert_eq!(closed(Closed::Open, 101), (Row::Expired, Some(Reason::Expired)));
@@ -176,9 +176,10 @@ fn every_row_can_be_reached() {
         (Seen::Blind { quiet: true }, facts(|facts| facts.attempts = 2)),
         (Seen::Blind { quiet: true }, facts(|facts| facts.on_uncertain = OnUncertain::Park)),
         (Seen::Blind { quiet: true }, facts(|facts| facts.recognises = true)),
-        (Seen::Waited { waited: Duration::ZERO, open: false, words: "" }, FACTS),
-        (Seen::Waited { waited: Duration::ZERO, open: true, words: "" }, FACTS),
-        (Seen::Waited { waited: long, open: true, words: "" }, FACTS),
+        (Seen::Waited { waited: Duration::ZERO, stay: Stay::Here, words: "" }, FACTS),
+        (Seen::Waited { waited: Duration::ZERO, stay: Stay::Crowded, words: "" }, FACTS),
+        (Seen::Waited { waited: Duration::ZERO, stay: Stay::Closed, words: "" }, FACTS),
+        (Seen::Waited { waited: long, stay: Stay::Closed, words: "" }, FACTS),
         (Seen::TaskUnknown { misses: 1, searched: false, words: "" }, FACTS),
         (Seen::TaskUnknown { misses: 5, searched: false, words: "" }, facts(|facts| facts.lists = true)),
         (Seen::TaskUnknown { misses: 5, searched: true, words: "" }, FACTS),

@@ -9,13 +9,17 @@ local HOUR, DAY, RECOVERY = 3600000, 86400, 60000
 
 local function of_this_history(runs) return runs .. ':' .. replid() end
 
+-- The agent is closed, and it is not for this incident to try it now.
+local function is_closed_to(health, member, stamp)
+  local open = redis.call('HMGET', health, 'open', 'probe', 'probe_until', 'next_probe')
+  if not open[1] or open[2] == member then return false end
+  local probed = open[2] and stamp < (tonumber(open[3]) or 0)
+  return probed or stamp < (tonumber(open[4]) or 0)
+end
+
 -- Why nothing may be sent for this incident now; nil when it may.
 local function closed(health, runs, hour, member, message_id, limit, per_hour, stamp)
-  local open = redis.call('HMGET', health, 'open', 'probe', 'probe_until', 'next_probe')
-  if open[1] and open[2] ~= member then
-    local probed = open[2] and stamp < (tonumber(open[3]) or 0)
-    if probed or stamp < (tonumber(open[4]) or 0) then return 'open' end
-  end
+  if is_closed_to(health, member, stamp) then return 'open' end
   runs = of_this_history(runs)
   redis.call('ZREMRANGEBYSCORE', runs, '-inf', stamp)
   if not redis.call('ZSCORE', runs, member) and redis.call('ZCARD', runs) >= limit then return 'full' end
@@ -31,6 +35,16 @@ local function count_run(health, runs, member, stamp, lease)
   redis.call('ZADD', runs, stamp + lease, member)
   redis.call('EXPIRE', runs, HOUR / 1000)
   if redis.call('HGET', health, 'probe') == member then redis.call('HSET', health, 'probe_until', stamp + lease) end
+end
+
+-- A place among those who wait for a short trouble of the agent to pass; false when there are as many as it may run.
+local function keep_place(runs, member, until_ms, limit, stamp)
+  runs = of_this_history(runs)
+  redis.call('ZREMRANGEBYSCORE', runs, '-inf', stamp)
+  if not redis.call('ZSCORE', runs, member) and redis.call('ZCARD', runs) >= limit then return false end
+  redis.call('ZADD', runs, until_ms, member)
+  redis.call('EXPIRE', runs, HOUR / 1000)
+  return true
 end
 
 local function end_run(runs, member) redis.call('ZREM', of_this_history(runs), member) end

@@ -1,9 +1,10 @@
 -- Before any dispatch: is this entry ours to work on, and what is known of its incident?
--- KEYS: stream, record.
+-- KEYS: stream, record, the agent's health.
 -- ARGV: group, consumer, entry id, workflow id, message id, context id, agent, fresh without record (0, 1),
---       attempts that count as made when there is no record and it is not fresh.
+--       attempts that count as made when there is no record and it is not fresh, incident.
 -- Answers {lost} {newer} {duplicate, state}, or {fresh or begun, state, task id, message id, context id,
--- wire, attempts, updated at, ms since it was last written before, ms since the agent accepted it (-1: never)}.
+-- wire, attempts, updated at, ms since it was last written before, ms since the agent accepted it, ms since it first
+-- could not be asked for a run that nobody knows: the agent is closed (-1 each: never), the agent's trouble}.
 if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return { 'lost' } end
 local rec = record(KEYS[2], 'state', 'entry_id', 'stream', 'replid', 'task_id', 'message_id', 'context_id', 'wire', 'attempts', 'updated_at',
   'accepted_at')
@@ -30,5 +31,11 @@ if not fresh and rec.state == 'queued' then rec.state = 'sending' end
 redis.call('HSET', KEYS[2], 'v', 1, 'state', rec.state, 'entry_id', ARGV[3], 'stream', KEYS[1], 'replid', history,
   'message_id', rec.message_id, 'context_id', rec.context_id, 'attempts', rec.attempts, 'agent', ARGV[7],
   'owner', ARGV[2], 'updated_at', stamp)
+local waiting, words = -1, ''
+if not fresh and rec.task_id == '' and is_closed_to(KEYS[3], ARGV[10], stamp) then
+  redis.call('HSETNX', KEYS[2], 'waiting_since', stamp)
+  waiting = stamp - (tonumber(redis.call('HGET', KEYS[2], 'waiting_since')) or stamp)
+  words = redis.call('HGET', KEYS[3], 'words') or ''
+end
 return { fresh and 'fresh' or 'begun', rec.state, rec.task_id, rec.message_id, rec.context_id, rec.wire, rec.attempts, stamp,
-  quiet, running }
+  quiet, running, waiting, words }

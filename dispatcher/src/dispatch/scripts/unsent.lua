@@ -3,14 +3,16 @@
 -- KEYS: stream, record, health, runs, hour.
 -- ARGV: group, consumer, entry id, workflow id, state before `sending`, attempts before it, incident, message id,
 --       blame (none: this incident only, agent: it fails, pause: it is of no use), lease (ms), pause before the next
---       try (ms), what the agent asked for (ms, 0: nothing), a random number from 0 to 999, the agent's trouble.
--- Answers {ok, ms since the first such try, 1: the agent is closed} {lost}.
+--       try (ms), what the agent asked for (ms, 0: nothing), a random number from 0 to 999, runs at most, the agent's
+--       trouble.
+-- Answers {ok, ms since the first such try, stay or closed or crowded} {lost}. Stay: wait here and try again. Crowded:
+-- as many wait so as the agent may run.
 local LONGEST_PAUSE, MOST_DOUBLINGS = 30000, 5
 
 local function closes(stamp, lease)
   if ARGV[9] == 'none' then return false end
   redis.call('HSETNX', KEYS[3], 'failing_since', stamp)
-  redis.call('HSET', KEYS[3], 'words', ARGV[14])
+  redis.call('HSET', KEYS[3], 'words', ARGV[15])
   redis.call('EXPIRE', KEYS[3], 7 * DAY)
   return ARGV[9] == 'pause' or stamp - tonumber(redis.call('HGET', KEYS[3], 'failing_since')) >= lease
 end
@@ -31,15 +33,21 @@ if tonumber(ARGV[6]) == 0 then redis.call('ZREM', KEYS[5], ARGV[8]) end
 local open = redis.call('HEXISTS', KEYS[3], 'open') == 1
 local tries = tonumber(redis.call('HGET', KEYS[3], 'tries')) or 0
 local ended = end_probe(KEYS[3], ARGV[7], stamp, pause_of(tries))
+-- Who only asked for its run, when a try was due, has tried the agent too.
+if open and not ended and ARGV[9] ~= 'none' and not is_closed_to(KEYS[3], ARGV[7], stamp) then
+  redis.call('HSET', KEYS[3], 'next_probe', stamp + pause_of(tries))
+  ended = true
+end
 if closes(stamp, lease) and not open then
   open, ended = true, true
   redis.call('HSET', KEYS[3], 'open', 1, 'next_probe', stamp + pause_of(tries))
 end
 if ended then redis.call('HINCRBY', KEYS[3], 'tries', 1) end
+local what = 'stay'
 if open then
   end_run(KEYS[4], ARGV[7])
-else
-  -- What waits here for a short trouble keeps its place, so that no more than these wait.
-  redis.call('ZADD', of_this_history(KEYS[4]), 'XX', stamp + tonumber(ARGV[11]) + lease, ARGV[7])
+  what = 'closed'
+elseif not keep_place(KEYS[4], ARGV[7], stamp + tonumber(ARGV[11]) + lease, tonumber(ARGV[14]), stamp) then
+  what = 'crowded'
 end
-return { 'ok', stamp - (tonumber(redis.call('HGET', KEYS[2], 'waiting_since')) or stamp), open and 1 or 0 }
+return { 'ok', stamp - (tonumber(redis.call('HGET', KEYS[2], 'waiting_since')) or stamp), what }
