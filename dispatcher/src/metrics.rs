@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use daemon::SECONDS_BUCKETS;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use redis_stream::error::Class;
 
 use crate::dispatch::decision::Row;
@@ -28,6 +28,7 @@ pub struct Metrics {
     newer_records: Counter<u64>,
     redis_errors: Counter<u64>,
     in_flight: UpDownCounter<i64>,
+    waiting: Gauge<u64>,
     duration: Histogram<f64>,
 }
 
@@ -59,6 +60,7 @@ impl Metrics {
             newer_records: counter("dispatch_newer_records", "Records left alone: a later version wrote them"),
             redis_errors: counter("redis_errors", "Failed Redis operations by class"),
             in_flight: meter.i64_up_down_counter("dispatch_in_flight").with_description("Entries held now").build(),
+            waiting: meter.u64_gauge("dispatch_waiting").with_description("Entries in waiting streams").build(),
             duration: meter
                 .f64_histogram("dispatch_duration")
                 .with_unit("s")
@@ -94,6 +96,7 @@ impl Metrics {
             counter.add(0, &[]);
         }
         self.in_flight.add(0, &[]);
+        self.waiting.record(0, &[]);
     }
 
     /// Alerts with this result.
@@ -164,6 +167,11 @@ impl Metrics {
     /// One failed Redis operation.
     pub fn redis_error(&self, class: Class) {
         self.redis_errors.add(1, &[KeyValue::new("class", class.as_str())]);
+    }
+
+    /// Entries in all waiting streams, as last seen.
+    pub fn waiting(&self, entries: u64) {
+        self.waiting.record(entries, &[]);
     }
 
     /// An entry is held.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use a2a::{Agent, AgentOptions};
+use a2a::{Agent, AgentOptions, Mode};
 
 use super::polls::Turns;
 use super::profile::{ContextPolicy, Profile, Profiles, Recovery};
@@ -68,12 +68,17 @@ impl FromStr for UrlTemplate {
     /// Without `{agent}`, `/agents/{agent}/` is appended.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let template = if text.contains("{agent}") {
-            text.to_owned()
-        } else {
-            format!("{}/agents/{{agent}}/", text.trim_end_matches('/'))
-        };
-        let template = Self(template);
+        if text.contains("{agent}") {
+            return Self::exact(text);
+        }
+        Self::exact(&format!("{}/agents/{{agent}}/", text.trim_end_matches('/')))
+    }
+}
+
+impl UrlTemplate {
+    /// The address as it is written, for one agent.
+    pub fn exact(text: &str) -> Result<Self, String> {
+        let template = Self(text.trim().to_owned());
         let probe = AgentName { namespace: "n".into(), name: "a".into() };
         a2a::agent_url(&template.url(&probe)).map_err(|error| error.to_string())?;
         Ok(template)
@@ -115,6 +120,8 @@ impl Contact {
             // A run is looked for in its context, and the agent's own is known only once it has answered.
             (_, ContextPolicy::Server) | (Recovery::MessageId | Recovery::None, _) => Some(false),
             (Recovery::List, _) => Some(true),
+            // It may not know its own tasks: that is what the mode is for.
+            (Recovery::Auto, _) if self.profile.mode == Mode::Blocking => Some(false),
             (Recovery::Auto, _) => *lock(&self.lists),
         }
     }

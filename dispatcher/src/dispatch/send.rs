@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use a2a::{Answer, Mode, Outgoing, SendError, Sent};
+use a2a::{Answer, Cause, Class, Mode, Outgoing, SendError, Sent};
 use daemon::TraceContext;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use redis::Cmd;
 use redis_stream::value;
 
@@ -127,7 +127,13 @@ impl Dispatcher {
         let words = error.to_string();
         work.held.forget();
         tracing::warn!(workflow_id = %work.subject.workflow_id, agent = %work.contact.name, error = %words, "send failed");
-        match self.decide(work, run.attempts, &Seen::SendFailed(error.class(), &words)) {
+        if was_answered(error) {
+            self.record_accepted(work, &run, true).await;
+        }
+        let overdue =
+            work.contact.profile.mode == Mode::Blocking && matches!(error.failure().cause(), Cause::Timeout(_));
+        let seen = if overdue { Seen::Overdue } else { Seen::SendFailed(error.class(), &words) };
+        match self.decide(work, run.attempts, &seen) {
             Step::Wait(blame) => {
                 let trouble = Trouble { blame, words, retry_after: error.retry_after() };
                 self.not_reached(work, before, fresh, &trouble).await
@@ -162,6 +168,12 @@ impl Dispatcher {
             self.pause(work.held, Duration::from_millis(200)).await?;
         }
     }
+}
+
+/// The agent itself has answered, whatever it said: a gateway's 502 or 504 says nothing about it.
+fn was_answered(error: &SendError) -> bool {
+    let by_the_agent = error.code().is_some() || error.status() == Some(StatusCode::INTERNAL_SERVER_ERROR);
+    error.class() == Class::Terminal || error.class() == Class::Ambiguous && by_the_agent
 }
 
 fn outgoing(order: &Order, run: &Run, text: String, doubtful: bool) -> Outgoing {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use a2a::{Answer, Class, Mode, Outgoing, Sent};
+use a2a::{Answer, Class, Outgoing, Sent};
 use daemon::{Lifecycle, TraceContext};
 use http::HeaderMap;
 use redis_stream::connection::{Link, Session};
@@ -125,7 +125,7 @@ impl Direct {
             return Handed::No;
         }
         self.metrics.attempt();
-        let sent = contact.agent.send(&outgoing(&incident, &run), Mode::NonBlocking, &headers(&incident)).await;
+        let sent = contact.agent.send(&outgoing(&incident, &run), contact.profile.mode, &headers(&incident)).await;
         let id = &incident.workflow_id;
         match sent {
             Ok(sent) => {

@@ -104,6 +104,7 @@ impl Retrier {
             .key(item.record_key().unwrap_or_default())
             .key(&item.stream)
             .key(self.names.waiting_set())
+            .key(self.names.agent_keys(&self.names.agent_of(&item.stream).unwrap_or_default()).health)
             .number(item.entry.id);
         let words = self.twice(&call).await?;
         Ok(match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {

@@ -23,6 +23,8 @@ use crate::dispatch::profile::{ContextPolicy, Limits, Profile, Profiles, Recover
 
 /// A larger file is a wrong path.
 const LONGEST: u64 = 1024 * 1024;
+/// The section for every agent.
+const DEFAULTS: &str = "defaults";
 /// Every key of a profile.
 const KEYS: [&str; 12] = [
     "url",
@@ -65,7 +67,7 @@ fn of_table(table: &Table, general: Profile, namespace: &str, mistakes: &mut Mis
         mistakes.add(key.as_str(), "unknown section; there are defaults and agents");
     }
     let general = match table.get("defaults") {
-        Some(section) => Section::open("defaults", section, mistakes).over(&general, mistakes),
+        Some(section) => Section::open(DEFAULTS, section, mistakes).over(&general, mistakes),
         None => general,
     };
     let mut named = HashMap::new();
@@ -98,15 +100,18 @@ fn entries<'a>(agents: Option<&'a Value>, mistakes: &mut Mistakes) -> Vec<(&'a s
 /// One section, all values as text.
 struct Section<'a> {
     path: &'a str,
+    /// How an address is read: for one agent it needs no placeholder.
+    url: fn(&str) -> Result<UrlTemplate, String>,
     values: HashMap<&'a str, String>,
 }
 
 impl<'a> Section<'a> {
     fn open(path: &'a str, section: &'a Value, mistakes: &mut Mistakes) -> Self {
+        let url = if path == DEFAULTS { str::parse } else { UrlTemplate::exact };
         let mut values = HashMap::new();
         let Value::Table(table) = section else {
             mistakes.add(path, "expected a section");
-            return Self { path, values };
+            return Self { path, url, values };
         };
         for (key, value) in table {
             if !KEYS.contains(&key.as_str()) {
@@ -116,10 +121,10 @@ impl<'a> Section<'a> {
             match value {
                 Value::String(text) => drop(values.insert(key.as_str(), text.clone())),
                 Value::Integer(number) => drop(values.insert(key.as_str(), number.to_string())),
-                _ => mistakes.add(format!("{path}.{key}"), "expected a text or a number"),
+                _ => mistakes.add(format!("{path}.{key}"), "expected a text in quotes or a whole number"),
             }
         }
-        Self { path, values }
+        Self { path, url, values }
     }
 
     fn take<T>(&self, key: &str, default: T, mistakes: &mut Mistakes, read: impl Fn(&str) -> Result<T, String>) -> T {
@@ -129,7 +134,7 @@ impl<'a> Section<'a> {
     /// The profile with what this section says in place of what `base` says.
     fn over(&self, base: &Profile, mistakes: &mut Mistakes) -> Profile {
         let profile = Profile {
-            template: self.take("url", base.template.clone(), mistakes, str::parse::<UrlTemplate>),
+            template: self.take("url", base.template.clone(), mistakes, self.url),
             version: self.take("version", base.version, mistakes, version),
             mode: self.take("mode", base.mode, mistakes, parse::one_of(MODES)),
             recovery: self.take("recovery", base.recovery, mistakes, parse::one_of(RECOVERIES)),

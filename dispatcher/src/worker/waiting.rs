@@ -57,15 +57,20 @@ async fn round(crew: &Crew, session: &Session) -> Result<(), Error> {
         .iter()
         .filter_map(|waiting| crew.names.agent_of(value::text(waiting)?))
         .collect();
+    let mut waiting = 0;
     for agents in agents.chunks(BATCH) {
         let calls: Vec<_> = agents.iter().map(|agent| back(crew, agent)).collect();
         for (agent, reply) in agents.iter().zip(session.invoke_all(&calls).await?) {
             match reply.map(|reply| record::words(&reply)) {
-                Ok(words) => announce(agent, &words),
+                Ok(words) => {
+                    announce(agent, &words);
+                    waiting += words.get(1).and_then(|left| left.parse::<u64>().ok()).unwrap_or(0);
+                }
                 Err(error) => report(crew, &error),
             }
         }
     }
+    crew.metrics.waiting(waiting);
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 -- How an agent is doing and what it has been given, for the whole group. Shared by the scripts that send and wait.
--- health (hash): failing_since; open, next_probe, tries, words while it is unreachable; probe, probe_until: the one
+-- health (hash): failing_since, failed_at; open, next_probe, tries, words while it is unreachable; probe, probe_until: the one
 --   incident that tries it; candidate, candidate_until: one that was brought back to try it.
 -- runs (sorted sets, one for each history of Redis: what was counted under another is void, and the holders count
 --   theirs again with their first renewal): incident -> until when its run counts. hour (sorted set): message id -> when it was sent.

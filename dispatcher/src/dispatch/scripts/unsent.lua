@@ -8,11 +8,14 @@
 -- Answers {ok, ms since the first such try, stay or closed or crowded} {lost}. Stay: wait here and try again. Crowded:
 -- as many wait so as the agent may run.
 local LONGEST_PAUSE, MOST_DOUBLINGS = 30000, 5
+-- A failure this long after the last one is the first of a new series; longer than any agent may ask us to wait.
+local FORGOTTEN = 600000
 
 local function closes(stamp, lease)
   if ARGV[9] == 'none' then return false end
-  redis.call('HSETNX', KEYS[3], 'failing_since', stamp)
-  redis.call('HSET', KEYS[3], 'words', ARGV[15])
+  local last = tonumber(redis.call('HGET', KEYS[3], 'failed_at'))
+  if not last or stamp - last > FORGOTTEN then redis.call('HSET', KEYS[3], 'failing_since', stamp) end
+  redis.call('HSET', KEYS[3], 'failed_at', stamp, 'words', ARGV[15])
   redis.call('EXPIRE', KEYS[3], 7 * DAY)
   return ARGV[9] == 'pause' or stamp - tonumber(redis.call('HGET', KEYS[3], 'failing_since')) >= lease
 end

@@ -67,6 +67,18 @@ fn an_agent_has_its_own_values_over_the_defaults_over_the_variables() {
 }
 
 #[test]
+fn the_address_of_one_agent_is_taken_as_it_is_written() {
+    let (profiles, mistakes) =
+        parsed("[defaults]\nurl = \"http://gateway\"\n[agents.own]\nurl = \"http://own.kagent:8080/\"");
+    assert_eq!(mistakes, [] as [&str; 0]);
+    let url = |name| profiles.of(&agent(name)).template.url(&agent(name));
+    assert_eq!(
+        (url("own").as_str(), url("other").as_str()),
+        ("http://own.kagent:8080/", "http://gateway/agents/other/")
+    );
+}
+
+#[test]
 fn without_a_file_the_variables_hold() {
     let mut mistakes = Mistakes::new();
     let profiles = profiles(None, general(), "kagent", &mut mistakes);
@@ -106,7 +118,7 @@ fn all_mistakes_are_named_with_their_place() {
         "agents.\"triage\".token_file: \"/nowhere/at/all\" cannot be read",
         "agents.\"triage\".url: ",
         "agents.\"triage\".user_id: ",
-        "agents.\"triage\".version: expected a text or a number",
+        "agents.\"triage\".version: expected a text in quotes or a whole number",
     ] {
         assert!(mistakes.iter().any(|mistake| mistake.starts_with(place)), "{place}: {mistakes:#?}");
     }
