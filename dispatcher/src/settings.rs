@@ -43,6 +43,8 @@ pub struct LineSettings {
     pub endpoint: Option<Endpoint>,
     /// Streams, group and keys.
     pub names: Arc<Names>,
+    /// Names this process where the consumer's name was set by hand.
+    pub nonce: Option<String>,
     /// The agent of entries and alerts that name none.
     pub default_agent: String,
     /// How agents are reached.
@@ -119,6 +121,8 @@ pub fn line(args: LineArgs, mistakes: &mut Mistakes) -> Option<LineSettings> {
     let mut name = |setting: &str, raw: &Option<String>, default: &str| {
         mistakes.take(setting, raw.as_deref(), default.to_owned(), parse::text)
     };
+    let by_hand = stream.consumer_name.as_deref().is_some_and(|name| !name.trim().is_empty());
+    let nonce = by_hand.then(|| format!("{:032x}", fastrand::u128(..)));
     let names = Names {
         group: Group {
             stream: name("STREAM_NAME", &stream.stream_name, "incident:events"),
@@ -131,7 +135,7 @@ pub fn line(args: LineArgs, mistakes: &mut Mistakes) -> Option<LineSettings> {
     };
     let default_agent = name("ALERTMANAGER_TARGET_AGENT", &agents.alertmanager_target_agent, "triage-agent");
     let agents = agent_settings(&agents, &default_agent, mistakes)?;
-    Some(LineSettings { endpoint, names: Arc::new(names), default_agent, agents })
+    Some(LineSettings { endpoint, names: Arc::new(names), nonce, default_agent, agents })
 }
 
 /// Host name and a nonce of this start: a restarted process is another consumer.

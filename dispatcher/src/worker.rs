@@ -2,12 +2,14 @@
 //!
 //! [`reader`] takes new entries as slots are free, [`claims`] takes over what others left,
 //! [`leases`] renews what is held, [`acknowledger`] records outcomes until Redis has them,
-//! [`waiting`] brings entries back for agents that were unreachable, and [`crew`] is what they share.
+//! [`waiting`] brings entries back for agents that were unreachable, [`guard`] keeps a name that was set by hand, and
+//! [`crew`] is what they share.
 
 pub mod acknowledger;
 pub mod claims;
 pub mod crew;
 mod farewell;
+mod guard;
 pub mod leases;
 pub mod reader;
 pub mod waiting;
@@ -26,6 +28,9 @@ pub fn start(
     crew: &Arc<Crew>,
     finishes: mpsc::Receiver<acknowledger::Finished>,
 ) {
+    if let Some(nonce) = crew.nonce.clone() {
+        life.spawn_companion("consumer name", guard::run(Arc::clone(crew), nonce));
+    }
     life.spawn("reader", reader::run(Arc::clone(crew), readiness.heartbeat("reader", reader::TICKS_WITHIN)));
     life.spawn("claims", claims::run(Arc::clone(crew), readiness.heartbeat("claims", claims::TICKS_WITHIN)));
     life.spawn("waiting", waiting::run(Arc::clone(crew)));

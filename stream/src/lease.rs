@@ -13,6 +13,10 @@ use crate::value;
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new("renew", &[include_str!("scripts/renew.lua")]));
 static GIVE_BACK: LazyLock<Script> =
     LazyLock::new(|| Script::new("give back", &[include_str!("scripts/give_back.lua")]));
+static CLAIM_NAME: LazyLock<Script> =
+    LazyLock::new(|| Script::new("claim name", &[include_str!("scripts/claim_name.lua")]));
+static DROP_NAME: LazyLock<Script> =
+    LazyLock::new(|| Script::new("drop name", &[include_str!("scripts/drop_name.lua")]));
 static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new("leave", &[include_str!("scripts/leave.lua")]));
 
 /// Entries that were given back belong to this consumer until somebody claims them, so that the
@@ -41,6 +45,22 @@ pub async fn give_back(session: &Session, of: &Group, lease: Duration, ids: &[En
     let call = ids.iter().fold(call, crate::script::Call::number);
     let given = session.invoke(&call).await?;
     value::int(&given).and_then(|count| u64::try_from(count).ok()).ok_or_else(|| Error::unexpected("give back", &given))
+}
+
+/// Takes our consumer's name for this process, or keeps it for another `lease`; `nonce` is the process. `false`: another
+/// process has it.
+pub async fn claim_name(session: &Session, of: &Group, nonce: &str, lease: Duration) -> Result<bool, Error> {
+    let call = CLAIM_NAME.call().key(guard_key(of)).arg(nonce).number(lease.as_millis());
+    Ok(value::int(&session.invoke(&call).await?) == Some(1))
+}
+
+/// Gives our consumer's name free.
+pub async fn drop_name(session: &Session, of: &Group, nonce: &str) -> Result<(), Error> {
+    session.invoke(&DROP_NAME.call().key(guard_key(of)).arg(nonce)).await.map(drop)
+}
+
+fn guard_key(of: &Group) -> String {
+    format!("{}:consumer:{}:{}", of.stream, of.group, of.consumer)
 }
 
 /// Removes our consumer from the group, only if nothing is pending in its name.

@@ -197,3 +197,30 @@ async fn a_group_that_is_destroyed_is_created_again_and_nothing_runs_twice() -> 
     drop(place.redis);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_set_by_hand_belongs_to_one_live_worker() -> Result<()> {
+    let mut place = place(AgentKind::V10).await?;
+    let settings = place.settings.clone().with("CONSUMER_NAME", "worker-1").with("MIN_IDLE_MS", "2000");
+    let mut first = Member::dispatcher("work", &settings).await?;
+    place.books.order("wf-1", "slow 3 x").await?;
+    running(&place.agent, 1).await?;
+    let mut second = Member::dispatcher("work", &settings).await?;
+    ensure!(second.program.exit_code(PATIENCE).await? == 1);
+    let log = second.program.log();
+    ensure!(log.contains("\"worker-1\" belongs to another live worker"), "{log}");
+    ensure!(first.program.is_running());
+
+    // After a clean stop the name is free at once, after a death within a lease.
+    first.program.terminate(PATIENCE).await?;
+    ensure!(place.books.0.cmd(&["EXISTS", "incident:events:consumer:dispatch-group:worker-1"]).await?.int()? == 0);
+    let mut third = Member::dispatcher("work", &settings).await?;
+    place.books.order("wf-2", "slow 3 x").await?;
+    running(&place.agent, 2).await?;
+    third.program.kill9().await?;
+    let _fourth = Member::dispatcher("work", &settings).await?;
+    place.books.order("wf-3", "echo").await?;
+    eventually_ok("everything to be settled", PATIENCE, async || place.books.is_drained().await).await?;
+    ensure!(place.agent.runs()?.values().all(|count| *count == 1) && place.agent.runs()?.len() == 3);
+    Ok(())
+}

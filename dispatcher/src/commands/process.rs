@@ -104,6 +104,7 @@ impl Process {
             block: settings.block,
             width: settings.width,
             give_up_after,
+            nonce: setup.nonce.clone(),
             stops,
             metrics: self.metrics.clone(),
             life: self.life.clone(),

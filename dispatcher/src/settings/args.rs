@@ -27,7 +27,8 @@ pub struct StreamArgs {
     /// The consumer group [default: dispatch-group]
     #[arg(long, env = "CONSUMER_GROUP", hide_env_values = true, value_name = "NAME")]
     pub consumer_group: Option<String>,
-    /// This process' name in the group [default: host name and a nonce]
+    /// This process' name in the group; a second live process with the same ends with an error
+    /// [default: host name and a nonce]
     #[arg(long, env = "CONSUMER_NAME", hide_env_values = true, value_name = "NAME")]
     pub consumer_name: Option<String>,
     /// Stream of dead letters [default: incident:events:dlq]

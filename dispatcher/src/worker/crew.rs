@@ -45,6 +45,8 @@ pub struct Crew {
     left_alone: Mutex<HashMap<EntryId, Instant>>,
     finishes: mpsc::Sender<Finished>,
     renewed: watch::Sender<u64>,
+    pub(super) nonce: Option<String>,
+    named: watch::Sender<bool>,
     dispatching: watch::Sender<usize>,
 }
 
@@ -62,6 +64,8 @@ pub struct CrewParts {
     pub width: usize,
     /// Longest wait for an agent that cannot be reached.
     pub give_up_after: Duration,
+    /// Names this process where the consumer's name was set by hand: nothing is read before that is known to be ours.
+    pub nonce: Option<String>,
     /// When to stop.
     pub stops: Stops,
     /// The instruments.
@@ -95,6 +99,8 @@ impl Crew {
             left_alone: Mutex::default(),
             finishes,
             renewed: watch::Sender::new(0),
+            nonce: parts.nonce.clone(),
+            named: watch::Sender::new(parts.nonce.is_none()),
             dispatching: watch::Sender::new(0),
         };
         (Arc::new(crew), queue)
@@ -178,6 +184,11 @@ impl Crew {
         let _ = self.dispatching.subscribe().wait_for(|count| *count == 0).await;
     }
 
+    /// No other process has the consumer's name.
+    pub(super) fn name_is_ours(&self) {
+        self.named.send_replace(true);
+    }
+
     /// What is held was renewed on this session; only then others may be claimed or new ones read.
     pub(super) fn renewed_on(&self, session: &Session) {
         self.renewed.send_replace(session.id());
@@ -186,6 +197,7 @@ impl Crew {
     /// A session on which everything held has been renewed; `None` when nothing more is to be read.
     pub(super) async fn ready(&self, heartbeat: &daemon::Heartbeat) -> Option<Session> {
         let mut renewed = self.renewed.subscribe();
+        let mut named = self.named.subscribe();
         loop {
             heartbeat.tick();
             if self.stops.soft.is_cancelled() {
@@ -193,12 +205,14 @@ impl Crew {
             }
             if let Some(session) = self.link.current()
                 && *renewed.borrow_and_update() == session.id()
+                && *named.borrow_and_update()
             {
                 return Some(session);
             }
             tokio::select! {
                 () = self.stops.soft.cancelled() => return None,
                 _ = renewed.changed() => {}
+                _ = named.changed() => {}
                 () = tokio::time::sleep(Duration::from_millis(500)) => {}
             }
         }

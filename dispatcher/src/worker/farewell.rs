@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis_stream::lease;
 
 use super::crew::Crew;
+use super::guard;
 
 /// Kept of the grace for giving back.
 const FOR_GOODBYES: Duration = Duration::from_millis(1500);
@@ -27,4 +28,5 @@ pub(super) async fn run(crew: Arc<Crew>, grace: Duration) {
         Ok(false) => tracing::warn!(consumer = crew.names.group.consumer, "entries are still pending in this name"),
         Err(error) => tracing::warn!(%error, "the consumer is not removed"),
     }
+    guard::drop_name(&crew, &session).await;
 }
