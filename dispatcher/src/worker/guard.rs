@@ -26,7 +26,10 @@ pub(super) async fn run(crew: Arc<Crew>, nonce: String) -> Result<(), NameTaken>
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
-            () = crew.stops.last_call.cancelled() => return Ok(crew.life.finished().cancelled().await),
+            () = crew.stops.last_call.cancelled() => {
+                crew.life.finished().cancelled().await;
+                return Ok(());
+            }
         }
         if held(&crew, &nonce).await == Some(false) {
             return Err(NameTaken(crew.names.group.consumer.clone()));
