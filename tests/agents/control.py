@@ -7,6 +7,8 @@ name. The README lists the endpoints and the fault modes.
 import asyncio
 import json
 import time
+from email.utils import formatdate
+from urllib.parse import parse_qs
 
 RECORDED_HEADERS = (
     "a2a-version", "a2a-extensions", "authorization", "traceparent", "tracestate",
@@ -73,12 +75,46 @@ def replaying(body, receive):
     return replay
 
 
-async def swallow(_message):
-    """A `send` that loses the answer."""
+class Kept:
+    """A `send` that keeps the answer to itself."""
+
+    def __init__(self):
+        self.status = 200
+        self.body = b""
+
+    async def __call__(self, message):
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            self.body += message.get("body", b"")
+
+    def json(self):
+        try:
+            answer = json.loads(self.body)
+        except ValueError:
+            return {}
+        return answer if isinstance(answer, dict) else {}
+
+
+def applies(fault, rpc, agent):
+    if fault["count"] <= 0 or fault.get("onlyAgent", agent) != agent:
+        return False
+    return not fault.get("onlyRpc") or rpc in fault["onlyRpc"]
+
+
+def agent_of(scope):
+    """The agent that the URL's query names, as in `/?agent=triage-agent`."""
+    return parse_qs(scope.get("query_string", b"").decode()).get("agent", [None])[0]
+
+
+def member(value, name):
+    """A member of a JSON object; an empty object if there is none, or if it is something else."""
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 class Control:
-    """The wrapper: control endpoints, request log, refusals, and at most one armed fault."""
+    """The wrapper: control endpoints, request log, refusals, and the armed faults."""
 
     def __init__(self, app, log, token=None, required_versions=()):
         self.app = app
@@ -86,7 +122,8 @@ class Control:
         self.token = token
         self.required_versions = required_versions
         self.requests = []
-        self.fault = {}
+        self.faults = []
+        self.first_answers = {}
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -104,8 +141,8 @@ class Control:
         refused = self.refusal(headers)
         if refused:
             return await answer(send, *refused)
-        mode = self.take_fault(call)
-        return await self.faulty(mode, call, scope, replaying(body, receive), send)
+        fault = self.take_fault(call.get("method"), agent_of(scope))
+        return await self.faulty(fault, call, headers, scope, replaying(body, receive), send)
 
     async def control(self, method, path, receive, send):
         if path == "/_test/executions":
@@ -117,10 +154,13 @@ class Control:
             return await answer(send, 200, json.dumps(self.requests))
         if path == "/_test/faults":
             if method == "POST":
-                self.fault = {"count": 1, **json.loads(await read_body(receive) or b"{}")}
+                given = json.loads(await read_body(receive) or b"{}")
+                if isinstance(given, dict):
+                    self.faults, given = [], [given]
+                self.faults += [{"count": 1, **fault} for fault in given]
             elif method == "DELETE":
-                self.fault = {}
-            return await answer(send, 200, json.dumps(self.fault))
+                self.faults = []
+            return await answer(send, 200, json.dumps(self.faults))
         return await answer(send, 404, "no such control endpoint", "text/plain")
 
     def note(self, scope, body):
@@ -132,13 +172,18 @@ class Control:
             call = {}
         if not isinstance(call, dict):
             call = {}
-        message = (call.get("params") or {}).get("message") or {}
+        params = member(call, "params")
+        message = member(params, "message")
         self.requests.append({
             "t": time.time(),
             "path": scope["path"],
+            "agent": agent_of(scope),
             "rpc": call.get("method"),
             "id": call.get("id"),
             "messageId": message.get("messageId"),
+            "message": message or None,
+            "taskId": params.get("id"),
+            "contextId": params.get("contextId"),
             "headers": {name: headers[name] for name in RECORDED_HEADERS if name in headers},
         })
         return call, headers
@@ -153,48 +198,99 @@ class Control:
             return 400, text, "text/plain; charset=utf-8"
         return None
 
-    def take_fault(self, call):
-        """The mode of the armed fault, if it applies to this call; uses up one of its count."""
-        if self.fault.get("count", 0) <= 0:
-            return None
-        only = self.fault.get("onlyRpc")
-        if only and call.get("method") not in only:
-            return None
-        self.fault["count"] -= 1
-        return self.fault.get("mode")
+    def take_fault(self, rpc, agent):
+        """The first armed fault that applies to this call; uses up one of its count."""
+        for fault in self.faults:
+            if not applies(fault, rpc, agent):
+                continue
+            if fault.get("skip", 0) > 0:
+                fault["skip"] -= 1
+            else:
+                fault["count"] -= 1
+                return dict(fault)
+        return {}
 
-    async def faulty(self, mode, call, scope, receive, send):
-        fault = dict(self.fault)
-        match mode:
+    async def faulty(self, fault, call, headers, scope, receive, send):
+        match fault.get("mode"):
             case "status":
-                headers = ()
-                if "retryAfter" in fault:
-                    headers = ((b"retry-after", str(fault["retryAfter"]).encode()),)
-                status = int(fault.get("status", 503))
-                await answer(send, status, fault.get("body", "busy\n"), "text/plain", headers)
+                await self.plain_error(fault, send)
             case "jsonrpc":
                 error = {"code": fault.get("code", -32603), "message": fault.get("message", "boom")}
                 if "data" in fault:
                     error["data"] = fault["data"]
-                await answer(send, 200, json.dumps({"jsonrpc": "2.0", "id": call.get("id"), "error": error}))
+                await self.reply(call, send, error=error)
+            case "result":
+                await self.reply(call, send, result=fault.get("result"))
             case "garbage":
                 await answer(send, 200, "<html>gateway</html>", "text/html")
             case "empty":
                 await answer(send, 200, "")
+            case "guard" if headers.get("authorization") != f"Bearer {fault.get('token')}":
+                await answer(send, 401, "Unauthorized\n", "text/plain")
             case "drop_before":
                 reset_connection(send)
             case "drop_after":
-                await self.app(scope, receive, swallow)
+                await self.app(scope, receive, Kept())
                 reset_connection(send)
             case "truncate":
-                await self.app(scope, receive, swallow)
+                await self.app(scope, receive, Kept())
                 await self.half_an_answer(send)
                 reset_connection(send)
             case "delay":
                 await asyncio.sleep(float(fault.get("seconds", 5)))
                 await self.app(scope, receive, send)
+            case "late":
+                kept = Kept()
+                await self.app(scope, receive, kept)
+                await asyncio.sleep(float(fault.get("seconds", 5)))
+                await answer(send, kept.status, kept.body)
+            case "state":
+                kept = Kept()
+                await self.app(scope, receive, kept)
+                await self.in_another_state(kept, fault.get("state"), send)
+            case "recognise":
+                await self.recognise(fault, call, scope, receive, send)
             case _:
                 await self.app(scope, receive, send)
+
+    @staticmethod
+    async def reply(call, send, **outcome):
+        await answer(send, 200, json.dumps({"jsonrpc": "2.0", "id": call.get("id"), **outcome}))
+
+    @staticmethod
+    async def plain_error(fault, send):
+        headers = ()
+        if "retryAfter" in fault:
+            headers = ((b"retry-after", str(fault["retryAfter"]).encode()),)
+        elif "retryDate" in fault:
+            date = formatdate(time.time() + float(fault["retryDate"]), usegmt=True)
+            headers = ((b"retry-after", date.encode()),)
+        status = int(fault.get("status", 503))
+        await answer(send, status, fault.get("body", "busy\n"), "text/plain", headers)
+
+    @staticmethod
+    async def in_another_state(kept, state, send):
+        answered = kept.json()
+        result = member(answered, "result")
+        task = member(result, "task") or result
+        if member(task, "status"):
+            task["status"]["state"] = state
+        await answer(send, kept.status, json.dumps(answered))
+
+    async def recognise(self, fault, call, scope, receive, send):
+        """A message that was taken before is answered as it was then, and not run again."""
+        message_id = member(member(call, "params"), "message").get("messageId")
+        if message_id in self.first_answers:
+            return await self.reply(call, send, result=self.first_answers[message_id])
+        kept = Kept()
+        await self.app(scope, receive, kept)
+        answered = kept.json()
+        if not message_id or "result" not in answered:
+            return await answer(send, kept.status, kept.body)
+        self.first_answers[message_id] = answered["result"]
+        if fault.get("lose"):
+            return reset_connection(send)
+        return await answer(send, kept.status, kept.body)
 
     @staticmethod
     async def half_an_answer(send):

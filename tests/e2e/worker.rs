@@ -224,3 +224,29 @@ async fn a_name_set_by_hand_belongs_to_one_live_worker() -> Result<()> {
     ensure!(place.agent.runs()?.values().all(|count| *count == 1) && place.agent.runs()?.len() == 3);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_of_a_run_counts_from_its_acceptance_whoever_follows_it() -> Result<()> {
+    let mut place = place(AgentKind::V10).await?;
+    let settings = place.settings.clone().with("MIN_IDLE_MS", "2000").with("RUN_DEADLINE", "6s");
+    let mut first = Member::dispatcher("work", &settings).await?;
+    let accepted = Instant::now();
+    place.books.order("wf-1", "hang").await?;
+    running(&place.agent, 1).await?;
+    // Dead after the better part of the time.
+    eventually_ok("four seconds", PATIENCE, async || {
+        ensure!(accepted.elapsed() > Duration::from_secs(4));
+        Ok(())
+    })
+    .await?;
+    first.program.kill9().await?;
+    let _second = Member::dispatcher("work", &settings).await?;
+    let key = "incident:dispatch:wf-1-investigation";
+    eventually_ok("the deadline", PATIENCE, async || {
+        ensure!(place.books.field(key, "reason").await? == "run-deadline");
+        Ok(())
+    })
+    .await?;
+    ensure!(accepted.elapsed() < Duration::from_secs(9), "it began anew: {:?}", accepted.elapsed());
+    Ok(())
+}

@@ -23,7 +23,7 @@ impl Dispatcher {
     pub(super) async fn follow(&self, work: Work<'_>, mut run: Run, for_so_long: Duration) -> Result<Ending, Stop> {
         let deadline = Instant::now() + work.contact.profile.run_deadline.saturating_sub(for_so_long);
         let (mut usual, mut misses) = (FIRST_POLL, 0);
-        let mut delay = usual;
+        let mut delay = jittered(usual);
         loop {
             let turn = self.next_poll(&work, delay.min(deadline.saturating_duration_since(Instant::now()))).await?;
             usual = (usual * 3 / 2).min(LONGEST_POLL);
@@ -36,18 +36,18 @@ impl Dispatcher {
                 Box::pin(self.cancel(&work, &run)).await;
                 step = self.decide(&work, run.attempts, &Seen::Overdue);
             }
-            match step {
+            let own = match step {
                 Step::Finish(outcome) => return Ok(Self::finish(work.held, work.subject, run, outcome)),
-                Step::PollAgain(Pace::Slow) => delay = SLOW_POLL,
-                _ => delay = usual,
-            }
-            delay = delay.max(wish.unwrap_or_default());
+                Step::PollAgain(Pace::Slow) => SLOW_POLL,
+                _ => usual,
+            };
+            delay = jittered(own).max(wish.unwrap_or_default());
         }
     }
 
     async fn next_poll<'a>(&self, work: &'a Work<'_>, delay: Duration) -> Result<Option<SemaphorePermit<'a>>, Stop> {
         let turn = async {
-            tokio::time::sleep(jittered(delay)).await;
+            tokio::time::sleep(delay).await;
             self.pace.next().await;
             work.contact.turns.poll().await
         };

@@ -122,13 +122,14 @@ impl Crew {
         self.metrics.began();
         self.dispatching.send_modify(|count| *count += 1);
         let crew = Arc::clone(self);
-        self.life.spawn_short("dispatch", async move {
+        let work = async move {
             let guard = Guard { crew: Arc::clone(&crew), held: Arc::clone(&held), began: Instant::now() };
             let span = span_of(&held.entry);
-            // Boxed: each layer that a task is wrapped in would keep room for it once more.
-            let ending = Box::pin(crew.dispatcher.dispatch(&held)).instrument(span).await;
-            crew.end(guard, ending).await;
-        });
+            let ending = crew.dispatcher.dispatch(&held).instrument(span).await;
+            Box::pin(crew.end(guard, ending)).await;
+        };
+        // Boxed: each layer that a task is wrapped in would keep room for it once more.
+        self.life.spawn_short("dispatch", Box::pin(work));
     }
 
     async fn end(&self, guard: Guard, ending: Ending) {

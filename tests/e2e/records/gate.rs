@@ -200,7 +200,10 @@ async fn what_has_waited_too_long_comes_back_to_be_given_up() -> Result<()> {
     for number in 1..4 {
         let incident = incident(&number.to_string());
         let entry = if number == 1 { desk.closed(&incident).await? } else { desk.held(&incident).await? };
-        desk.ask(&desk.a, &incident, &entry, Limits::DEFAULT).await?;
+        // The last one came there for another reason: it waits from the first look on.
+        if number != 3 {
+            desk.ask(&desk.a, &incident, &entry, Limits::DEFAULT).await?;
+        }
         desk.move_away(&incident, &entry).await?;
     }
     let call = |limit| gate::back(&desk.a, super::desk::AGENT, Limits::DEFAULT, LEASE, limit);

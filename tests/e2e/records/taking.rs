@@ -183,6 +183,22 @@ async fn a_worker_that_no_longer_owns_the_entry_changes_nothing_but_the_truth() 
 }
 
 #[tokio::test]
+async fn a_renewal_that_comes_too_late_does_not_undo_that_a_send_did_not_reach_the_agent() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    let (of, sending) = (subject(&incident, &entry), Run { attempts: 1, ..run(&incident) });
+    ensure!(send(&desk, &incident, &entry, 1).await? == Leave::Granted);
+    desk.words(gate::unsent(&desk.a, &of, &run(&incident), &unsent(Blame::Agent), Limits::DEFAULT, LEASE)).await?;
+    ensure!(desk.word(record::hold(&desk.a, &of, &sending, LEASE)).await? == "unsent");
+    ensure!(desk.field(&incident, "state").await? == "queued" && desk.field(&incident, "attempts").await? == "0");
+    // A record of another history says `queued` because Redis has forgotten the send.
+    desk.client().await?.cmd(&["HSET", &record_key(&incident), "replid", &"0".repeat(40)]).await?;
+    ensure!(desk.word(record::hold(&desk.a, &of, &sending, LEASE)).await? == "restored");
+    ensure!(desk.field(&incident, "state").await? == "sending");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_renewal_writes_back_what_redis_has_forgotten_and_no_more() -> Result<()> {
     let (mut desk, incident) = (Desk::open().await?, incident("1"));
     let entry = desk.held(&incident).await?;

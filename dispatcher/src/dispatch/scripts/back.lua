@@ -58,6 +58,9 @@ for _, row in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', MOST_LOOKE
   elseif open and since and stamp - since > tonumber(ARGV[7]) then
     bring(id, fields, key, rec)
     given_up = given_up + 1
+  elseif open and rec and not rec.newer and not since then
+    -- It came here for another reason, and waits for the closed agent from now on.
+    redis.call('HSET', key, 'waiting_since', stamp)
   end
 end
 if came > 0 and redis.call('HEXISTS', KEYS[7], 'since') == 1 then redis.call('HINCRBY', KEYS[7], 'count', came) end

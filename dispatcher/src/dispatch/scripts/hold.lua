@@ -2,12 +2,16 @@
 -- request in flight, and the agent's run, as alive.
 -- KEYS: record, health, runs.
 -- ARGV: stream, entry id, state, message id, context id, task id, wire, agent, owner, attempts, incident, lease (ms).
--- Answers {ok} {restored} {final, state} {newer}.
-local rec = record(KEYS[1], 'state', 'task_id')
+-- A renewal can be on its way while the send it speaks of ends: a record that says `queued` in this history was set
+-- back on purpose.
+-- Answers {ok} {restored} {unsent} {final, state} {newer}.
+local rec = record(KEYS[1], 'state', 'task_id', 'replid')
 if rec and rec.newer then return { 'newer' } end
 if rec and FINAL[rec.state] then return { 'final', rec.state } end
+local queued = rec and rec.state == 'queued'
+if queued and ARGV[6] == '' and rec.replid == replid() then return { 'unsent' } end
 local stamp = now_ms()
-local less = not rec or rec.state == 'queued' or rec.task_id == '' and ARGV[6] ~= ''
+local less = not rec or queued or rec.task_id == '' and ARGV[6] ~= ''
 if less then
   if not rec then
     redis.call('HSET', KEYS[1], 'v', 1, 'entry_id', ARGV[2], 'stream', ARGV[1], 'attempts', ARGV[10], 'via', 'stream')
