@@ -14,9 +14,10 @@ help: ## list the targets
 # --- what a fresh machine lacks ---------------------------------------------
 
 .PHONY: tools
-tools: ## get redis-server, redis-sentinel and the test agents' Python environments (below target/tools)
+tools: ## get redis-server, redis-sentinel and the test agents in Python and Go (below target/tools)
 	@tools/redis.sh
 	@tools/agents.sh
+	@tools/agent-go.sh
 	@tools/get-kubectl.sh
 
 .PHONY: clean-tools

@@ -27,6 +27,12 @@ pub enum AgentKind {
     V10,
     /// A2A 1.0 and 0.3 on one URL.
     V10Compat,
+    /// The Go SDK, as the controller of kagent 0.10 has it: 0.3 and 1.0 on one URL, told apart by the header.
+    Go,
+    /// The Go SDK, 0.3 only.
+    Go03,
+    /// The Go SDK, 1.0 only.
+    Go10,
 }
 
 /// How an agent is set up.
@@ -185,26 +191,31 @@ impl Agent {
     }
 }
 
-fn launch(kind: AgentKind, options: &AgentOptions, port: u16, log: &PathBuf) -> Result<Launch> {
-    let (environment, server) = match kind {
-        AgentKind::V03 => ("agents-03", "server03.py"),
-        AgentKind::V10 | AgentKind::V10Compat => ("agents-1x", "server1x.py"),
+/// The program, without what all of them understand.
+fn server(kind: AgentKind) -> Result<Launch> {
+    let python = |environment: &str, server: &str| {
+        let python = places::tool(&format!("{environment}/bin/python"))?;
+        let server = places::workspace().join("tests/agents").join(server);
+        anyhow::Ok(Launch::new(python).envs([("PYTHONDONTWRITEBYTECODE", "1")]).args([server]))
     };
-    let python = places::tool(&format!("{environment}/bin/python"))?;
-    let server = places::workspace().join("tests/agents").join(server);
-    let mut launch = Launch::new(python)
-        .envs([("PYTHONDONTWRITEBYTECODE", "1")])
-        .args([server])
-        .args(["--port", &port.to_string(), "--log"])
-        .args([log]);
+    let go = || anyhow::Ok(Launch::new(places::tool("agent-go/agent")?));
+    match kind {
+        AgentKind::V03 => python("agents-03", "server03.py"),
+        AgentKind::V10 => python("agents-1x", "server1x.py"),
+        AgentKind::V10Compat => Ok(python("agents-1x", "server1x.py")?.args(["--compat03"])),
+        AgentKind::Go => go(),
+        AgentKind::Go03 => Ok(go()?.args(["--only", "0.3"])),
+        AgentKind::Go10 => Ok(go()?.args(["--only", "1.0"])),
+    }
+}
+
+fn launch(kind: AgentKind, options: &AgentOptions, port: u16, log: &PathBuf) -> Result<Launch> {
+    let mut launch = server(kind)?.args(["--port", &port.to_string(), "--log"]).args([log]);
     for prefix in &options.prefixes {
         launch = launch.args(["--prefix", prefix]);
     }
     if let Some(token) = &options.token {
         launch = launch.args(["--token", token]);
-    }
-    if kind == AgentKind::V10Compat {
-        launch = launch.args(["--compat03"]);
     }
     Ok(launch)
 }
