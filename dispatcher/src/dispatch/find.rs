@@ -34,7 +34,7 @@ impl Dispatcher {
     /// Looks for the run's message among the agent's tasks.
     pub(super) async fn search(&self, work: &Work<'_>, run: &Run, since: &Since) -> Result<Search, Stop> {
         let mut search = self.look(work, run).await;
-        // What was sent under an earlier history was sent before this session began.
+        // What was sent under an earlier history was sent before the present connection was opened.
         let history = self.link.current().map_or(Duration::ZERO, |session| session.age());
         let long_ago = since.quiet.is_none_or(|quiet| quiet >= RECENTLY) && history >= RECENTLY;
         for pause in LOOK_AGAIN {

@@ -190,7 +190,7 @@ impl Crew {
         self.named.send_replace(true);
     }
 
-    /// What is held was renewed on this session; only then others may be claimed or new ones read.
+    /// What is held was renewed on this connection; only then others may be claimed or new ones read.
     pub(super) fn renewed_on(&self, session: &Session) {
         self.renewed.send_replace(session.id());
     }
