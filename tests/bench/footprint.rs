@@ -48,19 +48,12 @@ async fn settled_memory(program: &Program) -> Result<f64> {
     let mut last = 0.0;
     let mut same = 0;
     eventually("the memory to settle", PATIENCE, async || {
-        let now = memory(program).ok()?;
+        let now = program.resident_mib().ok()?;
         same = if (now - last).abs() < 0.05 { same + 1 } else { 0 };
         last = now;
         (same > 100).then_some(now)
     })
     .await
-}
-
-fn memory(program: &Program) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
-    Ok(kib / 1024.0)
 }
 
 /// From the fork to the moment when Redis has delivered the waiting entry to the worker.

@@ -47,6 +47,14 @@ impl Program {
         Ok(Self { name, child, folder, status: None })
     }
 
+    /// Resident memory (`VmRSS`), MiB.
+    pub fn resident_mib(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+        Ok(kib / 1024.0)
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

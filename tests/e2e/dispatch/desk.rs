@@ -192,27 +192,11 @@ fn entry_of(parts: &[Reply], last: &mut String, ends: &watch::Sender<Ends>) -> R
     Ok(())
 }
 
-/// An entry as the present system writes it, for this agent.
-pub(crate) async fn put(books: &mut Books, agent: &str, workflow_id: &str, text: &str) -> Result<String> {
-    let key = format!("incident:artifact:{workflow_id}:alert");
-    books.0.cmd(&["SET", &key, text, "EX", "86400"]).await?;
-    let fields = [
-        ("workflow_id", workflow_id),
-        ("agent_target", agent),
-        ("artifact_key", &key),
-        ("step", "investigation"),
-        ("status", "pending"),
-        ("timestamp", "2026-11-22T10:00:00Z"),
-        ("traceparent", ""),
-    ];
-    books.add(STREAM, &fields).await
-}
-
 /// An entry that a consumer who is gone was handed again and again, without an attempt.
 pub(crate) async fn put_worn(books: &mut Books, agent: &str, workflow_id: &str) -> Result<()> {
     // A group that there is already is as good.
     books.0.raw(&["XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM"]).await?;
-    let id = put(books, agent, workflow_id, "echo").await?;
+    let id = books.order_of(agent, workflow_id, "echo").await?;
     let client = &mut books.0;
     let replication = client.cmd(&["INFO", "replication"]).await?.text()?.to_owned();
     let history = replication.lines().find_map(|line| line.strip_prefix("master_replid:")).context("no replid")?;

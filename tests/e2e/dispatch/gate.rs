@@ -9,7 +9,7 @@ use line_tests::{Agent, AgentKind, AgentOptions, eventually_ok};
 use serde_json::json;
 
 use super::case::SENDS;
-use super::desk::{Desk, PATIENCE, put, record, token_file, waiting};
+use super::desk::{Desk, PATIENCE, record, token_file, waiting};
 use super::words::replay;
 
 /// An agent that is known to list, so that nothing of ours is taken for an earlier attempt.
@@ -43,7 +43,7 @@ async fn an_agent_never_has_more_runs_than_it_may_have() -> Result<()> {
     let mut books = desk.books().await?;
     let ids: Vec<_> = (0..8).map(|number| format!("narrow-{number}")).collect();
     for (number, id) in ids.iter().enumerate() {
-        put(&mut books, "narrow", id, &format!("slow {LASTS} x")).await?;
+        books.order_of("narrow", id, &format!("slow {LASTS} x")).await?;
         // Each is let through, or sent away, before the next one comes.
         eventually_ok(format!("{id} to run or to wait"), PATIENCE, async || {
             let waits = books.column(&waiting("narrow"), "workflow_id").await?;
@@ -53,7 +53,7 @@ async fn an_agent_never_has_more_runs_than_it_may_have() -> Result<()> {
         .await?;
     }
     // Those of other agents are not held up meanwhile.
-    put(&mut books, "wide", "wide", "echo").await?;
+    books.order_of("wide", "wide", "echo").await?;
     desk.end("wide").await?;
     ensure!(books.length(&waiting("narrow")).await? >= 1, "the narrow one has work left");
     for id in &ids {
@@ -79,14 +79,14 @@ async fn a_storm_is_held_back_and_listed() -> Result<()> {
     let (desk, _colleague) = desk(&[("stormy", "max_runs_per_hour = 3")], &[]).await?;
     let mut books = desk.books().await?;
     for number in 0..5 {
-        put(&mut books, "stormy", &format!("stormy-{number}"), "echo").await?;
+        books.order_of("stormy", &format!("stormy-{number}"), "echo").await?;
     }
     eventually_ok("three runs, two waiting", PATIENCE, async || {
         ensure!(books.length(&waiting("stormy")).await? == 2 && begins(&desk)?.len() == 3);
         Ok(())
     })
     .await?;
-    put(&mut books, "wide", "wide", "echo").await?;
+    books.order_of("wide", "wide", "echo").await?;
     desk.end("wide").await?;
     let mut waits = books.column(&waiting("stormy"), "workflow_id").await?;
     let listed = replay(&desk, &["list", "--state", "waiting", "-o", "json"]).await?;
@@ -107,7 +107,7 @@ async fn wrong_credentials_pause_an_agent_until_they_are_right() -> Result<()> {
     let mut books = desk.books().await?;
     let ids: Vec<_> = (0..15).map(|number| format!("locked-{number}")).collect();
     for id in &ids {
-        put(&mut books, "locked", id, "echo").await?;
+        books.order_of("locked", id, "echo").await?;
     }
     eventually_ok("all to wait", PATIENCE, async || {
         let (waits, pending) = (books.length(&waiting("locked")).await?, books.pending().await?);
@@ -133,7 +133,7 @@ async fn a_closed_agent_is_tried_by_one_at_a_time_and_ever_more_rarely() -> Resu
     let mut books = desk.books().await?;
     let ids: Vec<_> = (0..10).map(|number| format!("down-{number}")).collect();
     for id in &ids {
-        put(&mut books, "down", id, "echo").await?;
+        books.order_of("down", id, "echo").await?;
     }
     eventually_ok("the agent to be closed", PATIENCE, async || {
         ensure!(books.0.cmd(&["HEXISTS", "incident:events:agent:kagent:down", "open"]).await?.int()? == 1);
@@ -171,7 +171,7 @@ async fn what_was_never_tried_is_given_up_too() -> Result<()> {
     let ids: Vec<_> = (0..12).map(|number| format!("gone-{number}")).collect();
     let began = std::time::Instant::now();
     for id in &ids {
-        put(&mut books, "gone", id, "echo").await?;
+        books.order_of("gone", id, "echo").await?;
     }
     for id in &ids {
         ended(&desk, id, ("dead", "expired")).await?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use stream_dispatcher::dispatch::decision::Row;
 
 use super::case::{Case, Entry, On, Order, Then};
-use super::desk::{Desk, PATIENCE, put, record, token_file, waiting};
+use super::desk::{Desk, PATIENCE, record, token_file, waiting};
 
 /// Plays a case at a desk, on a server.
 pub(crate) async fn play(desk: &Desk, case: &Case, on: On) -> Result<()> {
@@ -57,7 +57,7 @@ impl Scene<'_> {
     /// The first entry teaches the worker what the agent speaks, and whether it lists.
     async fn teach(&mut self) -> Result<()> {
         let id = format!("{}-first", self.name);
-        put(&mut self.books, &self.name, &id, "echo").await?;
+        self.books.order_of(&self.name, &id, "echo").await?;
         ensure!(self.desk.end(&id).await?.0 == "settled", "the first one");
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Scene<'_> {
     async fn enter(&mut self, id: &str, order: &Order) -> Result<()> {
         let lost = format!("incident:artifact:{id}:alert");
         match self.case.entry {
-            Entry::Usual => drop(put(&mut self.books, &self.name, id, order.text).await?),
+            Entry::Usual => drop(self.books.order_of(&self.name, id, order.text).await?),
             Entry::NoRoute => drop(self.books.add(STREAM, &[("workflow_id", id), ("text", "x")]).await?),
             Entry::NoText => {
                 let fields = [("workflow_id", id), ("agent_target", &self.name), ("artifact_key", &lost)];

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use stream_dispatcher::dispatch::decision::Row;
 
 use super::case::SENDS;
-use super::desk::{Desk, PATIENCE, put, record};
+use super::desk::{Desk, PATIENCE, record};
 
 const KINDS: [AgentKind; 2] = [AgentKind::V03, AgentKind::V10];
 
@@ -37,7 +37,7 @@ async fn the_agents_words_are_kept() -> Result<()> {
             "onlyRpc": SENDS}]);
         desk.agent.fault(faults).await?;
         for (agent, order, _) in orders {
-            put(&mut books, agent, agent, order).await?;
+            books.order_of(agent, agent, order).await?;
         }
         for (agent, ..) in orders {
             desk.end(agent).await?;
@@ -68,7 +68,7 @@ async fn answers_are_kept_and_shown() -> Result<()> {
             ("nothing", "empty", ""),
         ];
         for (id, order, _) in rows {
-            put(&mut books, "one", id, order).await?;
+            books.order_of("one", id, order).await?;
         }
         for (id, _, answer) in rows {
             ensure!(desk.end(id).await? == ("settled".into(), "completed".into()), "{id}");
@@ -169,7 +169,7 @@ async fn an_agent_that_chooses_its_contexts_is_given_none() -> Result<()> {
     for kind in KINDS {
         let desk = desk(kind, &[("own", "context = \"server\"")]).await?;
         let mut books = desk.books().await?;
-        put(&mut books, "own", "own-0", "slow 1 x").await?;
+        books.order_of("own", "own-0", "slow 1 x").await?;
         desk.decided("own-0", Row::Running).await?;
         desk.end("own-0").await?;
         let requests = desk.agent.requests().await?;
