@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::keda::ScaledObject;
@@ -18,6 +19,8 @@ const METRIC: &str = "incident-events-dispatch-group-backlog";
 /// Between two entries for the same agent.
 const APART: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Load before and after what is measured.
+const WARM_UP: Duration = Duration::from_secs(2);
 /// Runs that the workers give an agent at once by default, and with it what they can hold of a dead one.
 const LIMIT: i64 = 10;
 
@@ -58,32 +61,31 @@ struct Scene {
 pub async fn run(lease: Duration) -> Result<Seen> {
     let mut scene = Scene::open(lease).await?;
     // Connections, code and caches are warm before anything is measured.
-    let warm_up = Load::start(&scene.address, 0).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut warm_up = Load::start(&scene.address, 0).await?;
+    warm_up.for_as_long_as(WARM_UP).await?;
     let first = warm_up.stop().await?;
     eventually_ok("both agents to be idle", PATIENCE, async || scene.books.is_drained().await).await?;
     let warm = unix_now();
-    let load = Load::start(&scene.address, first.len()).await?;
-    tokio::time::sleep(lease.max(Duration::from_secs(5))).await;
+    let mut load = Load::start(&scene.address, first.len()).await?;
+    load.for_as_long_as(lease.max(Duration::from_secs(5))).await?;
     let mut written = first;
     written.extend(load.stop().await?);
     // The agent keeps its tasks in memory: none may be under way when it goes.
     eventually_ok("both agents to be idle", PATIENCE, async || scene.books.is_drained().await).await?;
     let turn = unix_now();
     scene.gone.stop().await?;
-    let load = Load::start(&scene.address, written.len()).await?;
-    let most_at_first = scene.watch(lease).await?;
+    let mut load = Load::start(&scene.address, written.len()).await?;
+    let most_at_first = scene.watch(&mut load, lease).await?;
     let tries_before = scene.tries().await?;
-    tokio::time::sleep(lease * 2).await;
+    load.for_as_long_as(lease * 3).await?;
     let tries = scene.tries().await? - tries_before;
     written.extend(load.stop().await?);
     let (at_last, waiting) = scene.at_rest().await?;
     // Entries go on coming while it is back.
-    let load = Load::start(&scene.address, written.len()).await?;
-    let back = Instant::now();
+    let mut load = Load::start(&scene.address, written.len()).await?;
+    let (back, until) = (Instant::now(), unix_now());
     scene.gone.restart().await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let until = unix_now() - 2.0;
+    load.for_as_long_as(WARM_UP).await?;
     written.extend(load.stop().await?);
     let patience = lease * 3 + Duration::from_secs(60);
     eventually_ok("everything to run", patience, async || scene.books.is_drained().await).await?;
@@ -132,9 +134,11 @@ impl Scene {
     }
 
     /// The largest backlog of a lease: no more than what the workers hold, and what is on its way to them.
-    async fn watch(&mut self, lease: Duration) -> Result<i64> {
-        let (began, mut most) = (Instant::now(), 0);
-        while began.elapsed() < lease {
+    async fn watch(&mut self, load: &mut Load, lease: Duration) -> Result<i64> {
+        let (mut most, mut lasted) = (0, Duration::ZERO);
+        while lasted < lease {
+            lasted += APART * 2;
+            load.for_as_long_as(lasted).await?;
             let backlog = self.backlog().await?;
             most = most.max(backlog);
             ensure!(
@@ -142,7 +146,6 @@ impl Scene {
                 "a backlog of {backlog} while {} are pending",
                 self.books.pending().await?
             );
-            tokio::time::sleep(Duration::from_millis(200)).await;
         }
         Ok(most)
     }
@@ -213,8 +216,10 @@ impl Written {
     }
 }
 
+/// Pairs of entries at an even pace: it is the clock of the scene.
 struct Load {
     stop: Arc<AtomicBool>,
+    written: watch::Receiver<u32>,
     task: JoinHandle<Result<Vec<Written>>>,
 }
 
@@ -223,6 +228,7 @@ impl Load {
         let mut books = Books::at(address).await?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let (count, written) = watch::channel(0);
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(APART);
             let mut written = Vec::new();
@@ -233,10 +239,17 @@ impl Load {
                     books.order_of(agent, &one.id(agent), "echo").await?;
                 }
                 written.push(one);
+                count.send_modify(|count| *count += 1);
             }
             Ok(written)
         });
-        Ok(Self { stop, task })
+        Ok(Self { stop, written, task })
+    }
+
+    /// Until it has written what it writes in this time from its start.
+    async fn for_as_long_as(&mut self, time: Duration) -> Result<()> {
+        let written = self.written.wait_for(|count| APART * *count >= time).await;
+        written.map(drop).context("the load has ended")
     }
 
     async fn stop(self) -> Result<Vec<Written>> {
