@@ -90,20 +90,15 @@ pub async fn own_pending(session: &Session, of: &Group, start: EntryId, count: u
     read_pending(session, &cmd).await
 }
 
-/// The entries of ids that are pending in our name and have been idle for at least `idle`; their idle time is
-/// zero then. Those that are not pending any more, or were claimed by somebody in between, are left out. (<https://redis.io/docs/latest/commands/xclaim/>)
-pub async fn claim_own(session: &Session, of: &Group, idle: Duration, ids: &[EntryId]) -> Result<Vec<Entry>, Error> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
+/// The entry of a row that was just seen in our name; its idle time is zero then, and the delivery is not counted.
+/// `None` if it is not pending any more, or was claimed by somebody in between.
+/// (<https://redis.io/docs/latest/commands/xclaim/>)
+pub async fn claim_own(session: &Session, of: &Group, row: &Pending) -> Result<Option<Entry>, Error> {
     let mut cmd = Cmd::new();
     cmd.arg("XCLAIM").arg(&of.stream).arg(&of.group).arg(&of.consumer);
-    cmd.arg(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
-    for id in ids {
-        cmd.arg(id.to_string());
-    }
+    cmd.arg(row.idle_ms.max(0)).arg(row.id.to_string()).arg("RETRYCOUNT").arg(row.deliveries);
     let reply = session.run(&cmd).await.map_err(|error| error.while_doing("XCLAIM"))?;
-    Ok(Entry::parse_list(&reply))
+    Ok(Entry::parse_list(&reply).into_iter().next())
 }
 
 /// Whether any pending entry has been idle for at least `idle` (XPENDING with IDLE, Redis 6.2).

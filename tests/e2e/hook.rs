@@ -145,6 +145,21 @@ async fn run_without_any_redis_dispatches_directly() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_direct_send_whose_answer_was_lost_is_found_at_the_agent_and_not_made_again() -> Result<()> {
+    let agent = Agent::start(AgentKind::V10, AgentOptions::default()).await?;
+    let hook = Member::dispatcher("hook", &Settings::default().agents_at(&agent.url())).await?;
+    let sent = burst(1, 1, "echo");
+    agent.fault(json!({"mode": "drop_after", "count": 1, "onlyRpc": ["SendMessage"]})).await?;
+    let (status, answer) = alerts::post(&hook.http, &sent).await?;
+    ensure!(status == 503, "nobody knows yet: {status} {answer}");
+    // Alertmanager comes again.
+    let (status, answer) = alerts::post(&hook.http, &sent).await?;
+    ensure!(status == 200 && count(&answer, "duplicate") == 1, "{status} {answer}");
+    ensure!(agent.executions().await?.len() == 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn run_is_hook_and_worker_in_one_process() -> Result<()> {
     let redis = Redis::start(RedisOptions::default()).await?;
     let agent = Agent::start(AgentKind::V03, AgentOptions::default()).await?;

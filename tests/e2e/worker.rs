@@ -250,3 +250,28 @@ async fn the_deadline_of_a_run_counts_from_its_acceptance_whoever_follows_it() -
     ensure!(accepted.elapsed() < Duration::from_secs(9), "it began anew: {:?}", accepted.elapsed());
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redis_keeps_from_being_worked_on_is_not_poison() -> Result<()> {
+    let mut place = place(AgentKind::V10).await?;
+    let worker = Member::dispatcher("work", &place.settings.clone().with("MIN_IDLE_MS", "2000")).await?;
+    let health = "incident:events:agent:kagent:triage-agent";
+    place.books.0.cmd(&["SET", health, "not a hash"]).await?;
+    place.books.order("wf-1", "echo").await?;
+    // More often than deliveries would be counted to a poison.
+    eventually_ok("twelve tries", PATIENCE, async || {
+        let tries = worker.program.log().matches("left alone for a while").count();
+        ensure!(tries >= 12, "{tries} tries: {}", worker.program.tail());
+        Ok(())
+    })
+    .await?;
+    place.books.0.cmd(&["DEL", health]).await?;
+    let key = "incident:dispatch:wf-1-investigation";
+    eventually_ok("the outcome", PATIENCE, async || {
+        ensure!(place.books.field(key, "state").await? == "settled", "{}", worker.program.tail());
+        Ok(())
+    })
+    .await?;
+    ensure!(place.agent.runs()?.len() == 1);
+    Ok(())
+}

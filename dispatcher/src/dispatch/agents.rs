@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use a2a::{Agent, AgentOptions, Mode};
 
@@ -111,6 +112,7 @@ pub struct Contact {
     pub profile: Arc<Profile>,
     pub(super) turns: Turns,
     lists: Mutex<Option<bool>>,
+    asked_in_vain: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Contact {
@@ -134,6 +136,24 @@ impl Contact {
     /// It answered a list call, or said that it has none.
     pub fn set_lists(&self, lists: bool) {
         *lock(&self.lists) = Some(lists);
+    }
+
+    /// Finds out whether it lists its tasks, by `ask`; `None`: it could not say. One asks, the others wait for the answer.
+    /// An agent that could not say is not asked again within `once_in`: it may be long in answering.
+    pub(super) async fn find_out_whether_it_lists(
+        &self,
+        once_in: Duration,
+        ask: impl Future<Output = Option<bool>>,
+    ) -> Option<bool> {
+        let mut in_vain = self.asked_in_vain.lock().await;
+        if self.lists().is_some() || in_vain.is_some_and(|at: Instant| at.elapsed() < once_in) {
+            return self.lists();
+        }
+        match ask.await {
+            Some(lists) => self.set_lists(lists),
+            None => *in_vain = Some(Instant::now()),
+        }
+        self.lists()
     }
 
     /// A repeated message id is not run again.
@@ -196,6 +216,7 @@ impl Agents {
             profile,
             turns: Turns::new(),
             lists: Mutex::default(),
+            asked_in_vain: tokio::sync::Mutex::default(),
         })
     }
 }

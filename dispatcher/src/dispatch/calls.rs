@@ -10,7 +10,7 @@ use redis_stream::script::Call;
 use super::dispatcher::{Dispatcher, Stop};
 use super::held::Held;
 
-/// Tries of a script that fails for good, before its entry is left alone for a lease.
+/// Tries of a script that fails for good, before its entry is left alone for a while.
 const TRIES: u32 = 3;
 
 impl Dispatcher {
@@ -72,7 +72,7 @@ impl Dispatcher {
     /// over, so that it does not keep a slot from its neighbours.
     pub(super) fn give_up(&self, held: &Held, error: &Error) -> Stop {
         self.metrics.redis_error(error.class());
-        tracing::error!(entry = %held.entry.id, %error, "left alone for a lease");
+        tracing::error!(entry = %held.entry.id, %error, "left alone for a while");
         Stop::LeaveAlone
     }
 }

@@ -72,7 +72,7 @@ rows! {
     Resend "uncertain-resend": "it cannot be found out, and `ON_UNCERTAIN=resend`" => "send again, once per incident; counted and marked";
     Park "uncertain-park": "it cannot be found out, and `ON_UNCERTAIN=park`" => "parked `uncertain`";
     Again "uncertain-again": "it cannot be found out, and was sent again already" => "parked `uncertain`";
-    LookUnreachable "look-unreachable": "the agent cannot be reached to be asked for it" => "wait, then ask again";
+    LookUnreachable "look-unreachable": "the agent cannot be reached to be asked for it, or is silent" => "wait, then ask again";
     LookCredentials "look-credentials": "the agent refuses the credentials when asked for it" => "the agent is paused until a probe succeeds";
     LookFailed "look-failed": "the agent's list gives no usable answer" => "wait, then ask again";
     Wait "wait": "it did not reach the agent, which has failed for less than a lease" => "wait with a growing pause, or as long as the agent asked";
@@ -153,8 +153,13 @@ pub enum Seen<'a> {
         /// See above.
         quiet: bool,
     },
-    /// The agent was asked and gave no usable answer.
-    LookFailed(Class),
+    /// The agent was asked and gave no usable answer. `silent`: it gave none at all in time.
+    LookFailed {
+        /// What the failure means.
+        class: Class,
+        /// See above.
+        silent: bool,
+    },
     /// The task could not be read.
     PollFailed(Class),
     /// The agent does not know its task.
@@ -258,7 +263,7 @@ pub fn decide(seen: &Seen<'_>, facts: &Facts) -> (Row, Step) {
         Seen::Waited { waited, stay, words } => waiting(waited, stay, words, facts),
         Seen::NotThere => ready(Row::NotThere, false, facts),
         Seen::Blind { quiet } => blind(quiet, facts),
-        Seen::LookFailed(class) => look_failed(class),
+        Seen::LookFailed { class, silent } => look_failed(class, silent),
         Seen::PollFailed(Class::Credentials) => (Row::PollCredentials, Step::PollAgain(Pace::Slow)),
         Seen::PollFailed(_) => (Row::PollFailed, Step::PollAgain(Pace::Usual)),
         Seen::TaskUnknown { misses, searched, words } => task_unknown(misses, searched, words, facts),
@@ -361,8 +366,9 @@ fn blind(quiet: bool, facts: &Facts) -> (Row, Step) {
     }
 }
 
-fn look_failed(class: Class) -> (Row, Step) {
+fn look_failed(class: Class, silent: bool) -> (Row, Step) {
     match class {
+        Class::Ambiguous if silent => (Row::LookUnreachable, Step::Wait(Blame::Agent)),
         Class::NotExecuted => (Row::LookUnreachable, Step::Wait(Blame::Agent)),
         Class::Credentials => (Row::LookCredentials, Step::Wait(Blame::Pause)),
         Class::Ambiguous | Class::Terminal => (Row::LookFailed, Step::Wait(Blame::Incident)),

@@ -157,7 +157,7 @@ impl Dispatcher {
     /// An incident that no agent can take may still have been finished, or handed on, before.
     async fn unroutable(&self, held: &Held, order: &Order, subject: Subject, problem: &str) -> Result<Ending, Stop> {
         let run = first_run(order, "", ContextPolicy::PerIncident);
-        let reply = self.script(held, &record::take(&self.names, &subject, &run, false)).await?;
+        let reply = self.script(held, &record::take(&self.names, &subject, &run, false, self.settings.lease)).await?;
         match record::taken(&reply, "").map_err(|error| self.give_up(held, &error))? {
             Taken::Fresh(run) | Taken::Begun(run, _) => {
                 let facts = self.facts(held, self.agents.general(), false, run.attempts);
@@ -209,11 +209,11 @@ impl Dispatcher {
     /// What is known of the incident, and since when where somebody may have sent it.
     async fn take(&self, work: &Work<'_>) -> Result<(Run, Option<Since>), Stop> {
         let agent = work.contact.name.to_string();
-        let fresh_without_record = work.order.foreign && work.held.deliveries <= 1 && self.is_blind(work.contact).await;
+        let fresh_without_record = work.order.foreign && work.held.deliveries <= 1 && self.is_blind(work).await;
         // An agent that can be asked settles whether there was one; else one is assumed.
         let assumed = u32::from(work.contact.lists() != Some(true) && !work.contact.recognises());
         let run = Run { attempts: assumed, ..first_run(work.order, &agent, work.contact.profile.context) };
-        let call = record::take(&self.names, &work.subject, &run, fresh_without_record);
+        let call = record::take(&self.names, &work.subject, &run, fresh_without_record, self.settings.lease);
         let reply = self.script(work.held, &call).await?;
         match record::taken(&reply, &agent).map_err(|error| self.give_up(work.held, &error))? {
             Taken::Lost => {

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use a2a::{Class, ListError, Task};
+use a2a::{Cause, Class, ListError, Task};
 use http::HeaderMap;
 
-use super::agents::Contact;
 use super::decision::Blame;
 use super::dispatcher::{Dispatcher, Stop, Work};
 use super::profile::Recovery;
@@ -26,8 +25,8 @@ pub(super) enum Search {
     NotThere,
     /// It cannot be asked.
     Blind,
-    /// It was asked and gave no usable answer.
-    Failed(Class, Trouble),
+    /// It was asked and gave no usable answer. `silent`: it gave none at all in time.
+    Failed { class: Class, silent: bool, trouble: Trouble },
 }
 
 impl Dispatcher {
@@ -52,10 +51,13 @@ impl Dispatcher {
         if work.contact.lists() == Some(false) {
             return Search::Blind;
         }
-        let turn = work.contact.turns.send().await;
-        let found = work.contact.agent.find(&run.context_id, &run.message_id, &headers(work.order)).await;
-        drop(turn);
-        match found {
+        let headers = headers(work.order);
+        let asking = async {
+            let _turn = work.contact.turns.send().await;
+            work.contact.agent.find(&run.context_id, &run.message_id, &headers).await
+        };
+        // Without a slot: an agent that is slow to answer keeps none from the incidents of others.
+        match work.held.rest(asking).await {
             Ok(Some(task)) => {
                 work.contact.set_lists(true);
                 let run = Run {
@@ -80,25 +82,36 @@ impl Dispatcher {
             Err(error) => {
                 let trouble =
                     Trouble { blame: Blame::Incident, words: error.to_string(), retry_after: error.retry_after() };
-                Search::Failed(error.class(), trouble)
+                let silent = matches!(error.failure().cause(), Cause::Timeout(_));
+                Search::Failed { class: error.class(), silent, trouble }
             }
         }
     }
 
     /// The agent neither lists its tasks nor recognises a message. Found out by asking for a context that nobody has.
-    pub(super) async fn is_blind(&self, contact: &Contact) -> bool {
+    pub(super) async fn is_blind(&self, work: &Work<'_>) -> bool {
+        let contact = work.contact;
         if contact.recognises() {
             return false;
         }
         if contact.lists().is_none() {
-            let _turn = contact.turns.send().await;
-            let nobody = uuid::Uuid::new_v4().to_string();
-            match contact.agent.find(&nobody, &nobody, &HeaderMap::new()).await {
-                Ok(_) => contact.set_lists(true),
-                Err(ListError::Unsupported(_)) => contact.set_lists(false),
-                Err(error) => tracing::debug!(agent = %contact.name, %error, "cannot find out whether it lists tasks"),
-            }
+            let asking = contact.find_out_whether_it_lists(self.settings.lease, self.ask_for_nothing(work));
+            work.held.rest(asking).await;
         }
         contact.lists() == Some(false)
+    }
+
+    /// Whether the agent has a list, by its answer about a context that nobody has.
+    async fn ask_for_nothing(&self, work: &Work<'_>) -> Option<bool> {
+        let nobody = uuid::Uuid::new_v4().to_string();
+        let _turn = work.contact.turns.send().await;
+        match work.contact.agent.find(&nobody, &nobody, &HeaderMap::new()).await {
+            Ok(_) => Some(true),
+            Err(ListError::Unsupported(_)) => Some(false),
+            Err(error) => {
+                tracing::debug!(agent = %work.contact.name, %error, "cannot find out whether it lists tasks");
+                None
+            }
+        }
     }
 }

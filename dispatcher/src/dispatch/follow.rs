@@ -86,7 +86,7 @@ impl Dispatcher {
                 (*run, *misses) = (found, 0);
                 self.decide(work, run.attempts, &Seen::Task(&task, Via::Look))
             }
-            Search::Failed(class, _) => {
+            Search::Failed { class, .. } => {
                 *misses -= 1;
                 self.decide(work, run.attempts, &Seen::PollFailed(class))
             }

@@ -141,6 +141,11 @@ pub fn move_to_waiting<'a>(names: &Names, subject: &Subject, agent: &str, entry:
     with_fields(call, &entry.fields)
 }
 
+/// Reads the answer of `move`.
+pub fn has_moved(reply: &Value) -> bool {
+    words(reply).first().is_some_and(|word| word == "moved")
+}
+
 /// The call of `back` for the waiting stream of one agent.
 pub fn back<'a>(names: &Names, agent: &str, limits: Limits, lease: Duration, give_up_after: Duration) -> Call<'a> {
     let keys = names.agent_keys(agent);

@@ -111,9 +111,12 @@ impl Held {
 
     /// Waits without a slot, as far as there are places for that, so that others can be worked on meanwhile.
     pub async fn rest<T>(&self, waiting: impl Future<Output = T>) -> T {
-        let Ok(_place) = Arc::clone(&self.slots.resting).try_acquire_owned() else { return waiting.await };
+        let Ok(place) = Arc::clone(&self.slots.resting).try_acquire_owned() else { return waiting.await };
         drop(self.take_slot());
         let waited = waiting.await;
+        // Given up before the wait for a slot: whoever has a slot now may want to rest, and only that frees one. Slots
+        // are given out in turn, so that nothing new is read while somebody waits here.
+        drop(place);
         // The semaphore lives as long as the process and is never closed.
         let slot = Arc::clone(&self.slots.busy).acquire_owned().await.ok();
         self.lock().slot = slot;

@@ -99,7 +99,7 @@ pub struct Since {
 
 /// The call of `take`. `fresh_without_record`: an absent record does not mean that it was forgotten.
 /// `run.attempts` count as made when it does.
-pub fn take<'a>(names: &Names, subject: &Subject, run: &Run, fresh_without_record: bool) -> Call<'a> {
+pub fn take<'a>(names: &Names, subject: &Subject, run: &Run, fresh_without_record: bool, lease: Duration) -> Call<'a> {
     owned(scripts::TAKE.call(), names, subject)
         .key(names.agent_keys(&run.agent).health)
         .arg(&run.message_id)
@@ -108,6 +108,7 @@ pub fn take<'a>(names: &Names, subject: &Subject, run: &Run, fresh_without_recor
         .number(u8::from(fresh_without_record))
         .number(run.attempts)
         .arg(subject.incident())
+        .number(lease.as_millis())
 }
 
 /// Reads the answer of `take`.

@@ -45,8 +45,8 @@ impl Dispatcher {
                 let step = self.decide(work, run.attempts, &Seen::Blind { quiet });
                 (run, step)
             }
-            Search::Failed(class, mut trouble) => {
-                if let Step::Wait(blame) = self.decide(work, run.attempts, &Seen::LookFailed(class)) {
+            Search::Failed { class, silent, mut trouble } => {
+                if let Step::Wait(blame) = self.decide(work, run.attempts, &Seen::LookFailed { class, silent }) {
                     trouble.blame = blame;
                 }
                 return self.not_reached(work, run, false, &trouble).await;

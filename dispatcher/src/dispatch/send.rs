@@ -17,7 +17,7 @@ use super::waits::Trouble;
 use crate::incident::{Order, Text};
 
 /// Before a take that follows at once: nothing here may spin.
-const SHORTLY: Duration = Duration::from_millis(100);
+pub(super) const SHORTLY: Duration = Duration::from_millis(100);
 
 impl Dispatcher {
     /// One send. `fresh`: nobody has sent it before; `doubtful`: an earlier send may have run.

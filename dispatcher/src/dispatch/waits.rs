@@ -7,6 +7,7 @@ use super::dispatcher::{Dispatcher, Next, Stop, Work};
 use super::gate::{self, Unsent};
 use super::outcome;
 use super::record::Run;
+use super::send::SHORTLY;
 
 /// Why an agent was not reached.
 #[derive(Debug)]
@@ -45,7 +46,11 @@ impl Dispatcher {
     pub(super) async fn move_away(&self, work: &Work<'_>) -> Result<Next, Stop> {
         let agent = work.contact.name.to_string();
         let call = gate::move_to_waiting(&self.names, &work.subject, &agent, &work.held.entry);
-        self.script(work.held, &call).await?;
+        let reply = self.script(work.held, &call).await?;
+        if !gate::has_moved(&reply) {
+            // The next take acknowledges it, or finds that it is somebody else's.
+            return Ok(Next::Again(SHORTLY));
+        }
         self.metrics.moved();
         Err(Stop::Gone)
     }

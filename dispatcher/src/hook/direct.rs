@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use a2a::{Answer, Class, Outgoing, Sent};
 use daemon::{Lifecycle, TraceContext};
@@ -28,6 +28,8 @@ const WIDTH: usize = 10;
 const WITHIN: Duration = Duration::from_secs(6);
 /// Incidents kept for handing over; more are refused.
 const MOST: usize = 10_000;
+/// An agent stores its tasks a moment after it has answered.
+const STORED_WITHIN: Duration = Duration::from_secs(3);
 /// Between two looks at what has to be handed over.
 const HAND_OVER_EVERY: Duration = Duration::from_secs(1);
 
@@ -54,8 +56,8 @@ struct Item {
 enum Stage {
     /// On its way now.
     Sending,
-    /// Sent; nobody knows whether it arrived.
-    Unanswered,
+    /// Sent; nobody knows whether it arrived. Since when.
+    Unanswered(Instant),
     /// The agent runs it.
     Running,
     /// The agent has answered for good.
@@ -117,7 +119,7 @@ impl Direct {
         match self.stage_of(&incident.workflow_id) {
             Some(Stage::Running | Stage::Ended(_)) => return Handed::Known,
             Some(Stage::Sending) => return Handed::No,
-            Some(Stage::Unanswered) => return self.find_out(&incident, &contact).await,
+            Some(Stage::Unanswered(since)) => return self.find_out(&incident, &contact, since).await,
             None => {}
         }
         let run = first_run(&incident, &contact);
@@ -134,7 +136,7 @@ impl Direct {
             }
             Err(error) if error.class() == Class::Ambiguous => {
                 tracing::warn!(workflow_id = %id, %error, "sent directly, no usable answer");
-                self.set(id, |item| item.stage = Stage::Unanswered);
+                self.set(id, |item| item.stage = Stage::Unanswered(Instant::now()));
                 Handed::No
             }
             Err(error) => {
@@ -147,8 +149,13 @@ impl Direct {
     }
 
     /// A request without an answer: ask the agent where it can be asked; never send twice from here.
-    async fn find_out(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>) -> Handed {
+    async fn find_out(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, since: Instant) -> Handed {
         let run = first_run(incident, contact);
+        if contact.recognises() {
+            // It runs a repeated message once: the next repetition sends it again.
+            self.lock().remove(&incident.workflow_id);
+            return Handed::No;
+        }
         if contact.lists() == Some(false) {
             return Handed::No;
         }
@@ -158,6 +165,8 @@ impl Direct {
                 self.accepted(incident, run, Sent { wire, answer: Answer::Task(task) }, contact);
                 Handed::Known
             }
+            // It may be stored a moment later.
+            Ok(None) if since.elapsed() < STORED_WITHIN => Handed::No,
             // It is not there: the next repetition sends it as if for the first time.
             Ok(None) => {
                 self.lock().remove(&incident.workflow_id);
@@ -257,14 +266,15 @@ impl Direct {
         let begun = match &item.stage {
             Stage::Ended(outcome) => return self.record_end(session, item, outcome).await,
             Stage::Running => Begun::Accepted(item.run.clone()),
-            Stage::Sending | Stage::Unanswered => {
-                self.metrics.duplicate_possible("direct");
-                Begun::Unanswered
-            }
+            Stage::Sending | Stage::Unanswered(_) => Begun::Unanswered,
         };
         let deadline = session.redis_now_ms() + 2_000;
         let call = publish::publish(&self.names, &item.incident, &begun, deadline, None);
-        Ok(publish::published(&session.invoke(&call).await?)? != Published::Expired)
+        let published = publish::published(&session.invoke(&call).await?)?;
+        if begun == Begun::Unanswered && published == Published::New {
+            self.metrics.duplicate_possible("direct");
+        }
+        Ok(published != Published::Expired)
     }
 
     async fn record_end(&self, session: &Session, item: &Item, outcome: &Outcome) -> Result<bool, Error> {
@@ -308,11 +318,13 @@ impl Direct {
     }
 
     /// What an incident that went directly counts as, until it is handed over; `None`: it did not go directly.
-    pub fn standing(&self, workflow_id: &str) -> Option<Handed> {
-        self.stage_of(workflow_id).map(|stage| match stage {
-            Stage::Running | Stage::Ended(_) => Handed::Known,
-            Stage::Sending | Stage::Unanswered => Handed::No,
-        })
+    /// What had no answer is found out by handing it here again, while there is no Redis to hand it over to.
+    pub fn standing(&self, workflow_id: &str, redis: bool) -> Option<Handed> {
+        match self.stage_of(workflow_id)? {
+            Stage::Running | Stage::Ended(_) => Some(Handed::Known),
+            Stage::Unanswered(_) if !redis => None,
+            Stage::Sending | Stage::Unanswered(_) => Some(Handed::No),
+        }
     }
 
     fn stage_of(&self, id: &str) -> Option<Stage> {

@@ -115,7 +115,7 @@ impl Intake {
         }
         let mut incidents = self.incidents(session.as_ref(), wanted, trace).await;
         // What went directly is published by its hand-over alone: as begun, not as new.
-        incidents.retain(|incident| match self.direct.standing(&incident.workflow_id) {
+        incidents.retain(|incident| match self.direct.standing(&incident.workflow_id, session.is_some()) {
             None => true,
             Some(standing) => {
                 let counter = if standing == Handed::No { &mut tally.refused } else { &mut tally.duplicate };

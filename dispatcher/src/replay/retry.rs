@@ -16,6 +16,7 @@ use super::plan::{Plan, plan};
 use crate::dispatch::agents::Agents;
 use crate::dispatch::names::Names;
 use crate::dispatch::{record, scripts};
+use crate::incident::RECORD_PREFIX;
 
 /// How long a way to Redis is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -105,7 +106,8 @@ impl Retrier {
             .key(&item.stream)
             .key(self.names.waiting_set())
             .key(self.names.agent_keys(&self.names.agent_of(&item.stream).unwrap_or_default()).health)
-            .number(item.entry.id);
+            .number(item.entry.id)
+            .arg(item.record_key().as_deref().and_then(|key| key.strip_prefix(RECORD_PREFIX)).unwrap_or_default());
         let words = self.twice(&call).await?;
         Ok(match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["back", id] => Did::Retried(format!("back on the stream as {id}")),

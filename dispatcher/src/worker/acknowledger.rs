@@ -69,11 +69,13 @@ pub async fn run(crew: Arc<Crew>, mut queue: mpsc::Receiver<Finished>) {
 /// Everything that is left, batch by batch; answers what is left then.
 async fn retry(crew: &Crew, mut waiting: Vec<Finished>) -> Vec<Finished> {
     let mut left = Vec::new();
-    while !waiting.is_empty() {
+    // Without a connection every batch would wait for one in turn, and what is new with them.
+    while !waiting.is_empty() && crew.link.current().is_some() {
         let rest = waiting.split_off(waiting.len().min(BATCH));
         left.extend(record_all(crew, waiting).await);
         waiting = rest;
     }
+    left.extend(waiting);
     left
 }
 

@@ -25,7 +25,7 @@ const PAGES: usize = 20;
 pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
     let (mut cursor, mut own) = (EntryId::ZERO, Own::default());
     while let Some(session) = crew.ready(&heartbeat).await {
-        let result = match own.adopt(&crew, &session).await {
+        let result = match own.adopt(&crew, &session, &heartbeat).await {
             Ok(()) => round(&crew, &session, cursor, &heartbeat).await,
             Err(error) => Err(error),
         };
@@ -62,39 +62,48 @@ const OWN_PAGE: usize = 500;
 const SUSPECT_FOR: Duration = Duration::from_secs(1);
 
 impl Own {
-    async fn adopt(&mut self, crew: &Arc<Crew>, session: &Session) -> Result<(), Error> {
+    async fn adopt(&mut self, crew: &Arc<Crew>, session: &Session, heartbeat: &Heartbeat) -> Result<(), Error> {
         let rows = group::own_pending(session, &crew.names.group, self.from, OWN_PAGE).await?;
         let whole = rows.len() < OWN_PAGE;
         let next = rows.last().map_or(EntryId::ZERO, |row| EntryId { seq: row.id.seq.saturating_add(1), ..row.id });
         let now = Instant::now();
         let mut orphans = Vec::new();
         let mut suspects = HashMap::new();
-        for row in rows.into_iter().filter(|row| !crew.holds(row.id) && !crew.leaves_alone(row.id)) {
+        for row in rows.into_iter().filter(|row| !crew.holds(row.id)) {
             let since = *self.suspects.get(&row.id).unwrap_or(&now);
             // What is older than the session was not read on it.
-            if from_before(row.idle_ms, session) || now.duration_since(since) >= SUSPECT_FOR {
-                orphans.push(row);
-            } else {
-                suspects.insert(row.id, since);
+            let nobodys = || from_before(row.idle_ms, session) || now.duration_since(since) >= SUSPECT_FOR;
+            match crew.left_alone(row.id) {
+                Some(true) => {}
+                Some(false) => orphans.push(row.id),
+                None if nobodys() => orphans.push(row.id),
+                None => drop(suspects.insert(row.id, since)),
             }
         }
         // Those of other pages stay suspected until their page comes again.
         self.suspects.retain(|id, _| *id < self.from || (!whole && *id >= next));
         self.suspects.extend(suspects);
-        for row in orphans {
+        for orphan in orphans {
+            heartbeat.tick();
             let Some(slot) = free_slots(crew, session, 1).await.pop() else { return Ok(()) };
-            let since = Instant::now();
-            // Somebody who has claimed it since has made it less idle than it was seen.
-            let idle = Duration::from_millis(u64::try_from(row.idle_ms).unwrap_or(0));
-            let entries = group::claim_own(session, &crew.names.group, idle, &[row.id]).await?;
-            if let Some(entry) = entries.into_iter().next() {
-                crew.metrics.entries("claimed", 1);
-                crew.put_to_work(entry, row.deliveries + 1, since, slot);
-            }
+            adopt_one(crew, session, orphan, slot).await?;
         }
         self.from = if whole { EntryId::ZERO } else { next };
         Ok(())
     }
+}
+
+/// Takes up an entry of our own that nobody holds, if it is still ours: waiting for a slot takes time. This is no new
+/// delivery: what keeps an entry from being worked on here would make a poison of it.
+async fn adopt_one(crew: &Arc<Crew>, session: &Session, id: EntryId, slot: OwnedSemaphorePermit) -> Result<(), Error> {
+    let rows = group::own_pending(session, &crew.names.group, id, 1).await?;
+    let Some(row) = rows.into_iter().find(|row| row.id == id) else { return Ok(()) };
+    let since = Instant::now();
+    if let Some(entry) = group::claim_own(session, &crew.names.group, &row).await? {
+        crew.metrics.entries("claimed", 1);
+        crew.put_to_work(entry, row.deliveries, since, slot);
+    }
+    Ok(())
 }
 
 /// Whether an entry was delivered before the session began.

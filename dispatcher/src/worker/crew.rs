@@ -155,18 +155,19 @@ impl Crew {
         }
     }
 
-    /// What is still pending in our name now is nobody's work for a lease.
+    /// What is still pending in our name now is nobody's work for a quarter of a lease: then we take it up again, before
+    /// others could claim it.
     fn leave_alone(&self, id: EntryId) {
         let now = Instant::now();
         let mut left_alone = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
-        left_alone.retain(|_, until| *until > now);
-        left_alone.insert(id, now + self.lease);
+        left_alone.retain(|_, until| *until + self.lease > now);
+        left_alone.insert(id, now + self.lease / 4);
     }
 
-    /// Whether an entry was left alone less than a lease ago.
-    pub(super) fn leaves_alone(&self, id: EntryId) -> bool {
+    /// Whether an entry that was left alone is so still; `None`: it was not.
+    pub(super) fn left_alone(&self, id: EntryId) -> Option<bool> {
         let left_alone = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
-        left_alone.get(&id).is_some_and(|until| *until > Instant::now())
+        left_alone.get(&id).map(|until| *until > Instant::now())
     }
 
     /// Whether an entry is under work here.

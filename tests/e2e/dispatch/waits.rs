@@ -60,9 +60,9 @@ pub(crate) fn cases() -> Vec<Case> {
             .on(LISTING)
             .profile("max_runs = 1")
             .order("slow 3 x")
-            .list(json!({"mode": "status", "status": 500, "skip": 1}))
+            .list(json!({"mode": "status", "status": 503, "skip": 1}))
             .and(Row::Running, "echo")
-            .rows(&[Row::LookFailed, Row::Crowded, Row::NotThere, Row::Completed]),
+            .rows(&[Row::LookUnreachable, Row::Crowded, Row::NotThere, Row::Completed]),
         // The first order, which teaches the worker what the agent speaks, counts too.
         case("storm")
             .profile("max_runs_per_hour = 2")

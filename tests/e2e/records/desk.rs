@@ -119,7 +119,7 @@ impl Desk {
         fresh: bool,
     ) -> Result<Taken> {
         let assumed = Run { attempts: 1, ..run(incident) };
-        let call = record::take(names, &subject(incident, entry), &assumed, fresh);
+        let call = record::take(names, &subject(incident, entry), &assumed, fresh, LEASE);
         Ok(record::taken(&self.session.invoke(&call).await?, AGENT)?)
     }
 

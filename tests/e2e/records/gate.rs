@@ -12,7 +12,7 @@ use stream_dispatcher::dispatch::profile::Limits;
 use stream_dispatcher::dispatch::record::{self, Run, Taken};
 use stream_dispatcher::incident::Incident;
 
-use super::desk::{Desk, LEASE, finish, incident, record_key, run, subject, unsent};
+use super::desk::{Desk, LEASE, WAITING, finish, incident, record_key, run, subject, unsent};
 
 const HEALTH: &str = "incident:events:agent:kagent:triage-agent";
 const HOUR: &str = "incident:events:agent:kagent:triage-agent:hour";
@@ -196,24 +196,30 @@ async fn of_a_closed_agents_entries_one_comes_back_when_a_try_is_due() -> Result
 
 #[tokio::test]
 async fn what_has_waited_too_long_comes_back_to_be_given_up() -> Result<()> {
-    let desk = Desk::open().await?;
-    for number in 1..4 {
+    let mut desk = Desk::open().await?;
+    // It came there for another reason, and Redis has forgotten its record: it waits since the agent was closed.
+    desk.client().await?.cmd(&["XADD", WAITING, "1000-0", "workflow_id", "old", "step", "investigation"]).await?;
+    for number in 1..3 {
         let incident = incident(&number.to_string());
         let entry = if number == 1 { desk.closed(&incident).await? } else { desk.held(&incident).await? };
-        // The last one came there for another reason: it waits from the first look on.
-        if number != 3 {
-            desk.ask(&desk.a, &incident, &entry, Limits::DEFAULT).await?;
-        }
+        desk.ask(&desk.a, &incident, &entry, Limits::DEFAULT).await?;
         desk.move_away(&incident, &entry).await?;
     }
-    let call = |limit| gate::back(&desk.a, super::desk::AGENT, Limits::DEFAULT, LEASE, limit);
-    ensure!(desk.words(call(Duration::from_secs(60))).await? == ["0", "3"]);
-    // Another minute and more later.
-    for number in 1..4 {
+    let call = || gate::back(&desk.a, super::desk::AGENT, Limits::DEFAULT, LEASE, Duration::from_secs(60));
+    ensure!(desk.words(call()).await? == ["0", "3"]);
+    // More than a minute later.
+    let mut client = desk.client().await?;
+    for number in 1..3 {
         let key = record_key(&incident(&number.to_string()));
-        desk.client().await?.cmd(&["HINCRBY", &key, "waiting_since", "-70000"]).await?;
+        client.cmd(&["HINCRBY", &key, "waiting_since", "-70000"]).await?;
     }
-    ensure!(desk.words(call(Duration::from_secs(60))).await? == ["3", "0"]);
+    client.cmd(&["HINCRBY", HEALTH, "closed_since", "-70000"]).await?;
+    ensure!(desk.words(call()).await? == ["0", "3"], "whole entries are not read in every round");
+    client.cmd(&["HDEL", HEALTH, "looked_until"]).await?;
+    ensure!(desk.words(call()).await? == ["3", "0"]);
+    let since = desk.books.field("incident:dispatch:old-investigation", "waiting_since").await?.parse::<i64>()?;
+    ensure!(desk.session.redis_now_ms() - since > 60_000, "the worker gives it up by this");
+    ensure!(desk.books.field("incident:dispatch:old-investigation", "state").await? == "sending");
     Ok(())
 }
 
@@ -248,5 +254,104 @@ async fn a_closed_agent_is_not_asked_for_a_run_either_until_a_try_is_due() -> Re
     desk.fails(&second, &entry, &Unsent { fresh: false, ..unsent(Blame::Agent) }).await?;
     let Taken::Begun(_, since) = desk.take(&desk.a, &second, &entry).await? else { anyhow::bail!("not begun") };
     ensure!(since.closed.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_trouble_of_an_incident_alone_takes_no_place_from_others() -> Result<()> {
+    let desk = Desk::open().await?;
+    for number in 1..4 {
+        let incident = incident(&number.to_string());
+        let entry = desk.held(&incident).await?;
+        ensure!(desk.ask(&desk.a, &incident, &entry, limits(1, None)).await? == Leave::Granted, "{number}");
+        ensure!(desk.fails(&incident, &entry, &unsent(Blame::Incident)).await? == Stay::Here, "{number}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_asks_to_be_left_alone_for_a_lease_is_closed_at_once() -> Result<()> {
+    let desk = Desk::open().await?;
+    for (wish, expected) in [(1_999, Stay::Here), (2_000, Stay::Closed)] {
+        let incident = incident(&wish.to_string());
+        let entry = desk.held(&incident).await?;
+        desk.ask(&desk.a, &incident, &entry, Limits::DEFAULT).await?;
+        let how = Unsent { wish: Some(Duration::from_millis(wish)), ..unsent(Blame::Agent) };
+        ensure!(desk.fails(&incident, &entry, &how).await? == expected, "{wish}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failure_long_after_the_last_one_begins_a_new_series() -> Result<()> {
+    let (desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    for (failed_at, expected) in [("-4200", Stay::Here), ("-3900", Stay::Closed)] {
+        desk.ask(&desk.a, &incident, &entry, Limits::DEFAULT).await?;
+        let mut client = desk.client().await?;
+        client.cmd(&["DEL", HEALTH]).await?;
+        let now = desk.session.redis_now_ms();
+        let before = |text: &str| anyhow::Ok((now + text.parse::<i64>()?).to_string());
+        client
+            .cmd(&["HSET", HEALTH, "failing_since", "1000", "paused", "100", "failed_at", &before(failed_at)?])
+            .await?;
+        ensure!(desk.fails(&incident, &entry, &unsent(Blame::Agent)).await? == expected, "{failed_at}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_closes_no_agent() -> Result<()> {
+    let desk = Desk::open().await?;
+    let (first, second) = (incident("1"), incident("2"));
+    let entry = desk.closed(&first).await?;
+    desk.move_away(&first, &entry).await?;
+    let other = desk.held(&second).await?;
+    let later = (desk.session.redis_now_ms() + 3_600_000).to_string();
+    let mut client = desk.client().await?;
+    for field in ["next_probe", "probe_until", "candidate_until"] {
+        client.cmd(&["HSET", HEALTH, field, &later]).await?;
+    }
+    client.cmd(&["ZADD", &desk.runs(), &later, "somebody"]).await?;
+    ensure!(desk.back(limits(1, None)).await? == ["1", "0"]);
+    ensure!(desk.ask(&desk.a, &second, &other, limits(1, None)).await? == Leave::Granted);
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_a_closed_agent_that_is_full_too_nothing_goes_round() -> Result<()> {
+    let mut desk = Desk::open().await?;
+    let (first, second) = (incident("1"), incident("2"));
+    let running = desk.held(&second).await?;
+    desk.ask(&desk.a, &second, &running, limits(1, None)).await?;
+    let entry = desk.held(&first).await?;
+    desk.client().await?.cmd(&["HSET", HEALTH, "open", "1", "words", "refused"]).await?;
+    ensure!(why(&desk.ask(&desk.a, &first, &entry, limits(1, None)).await?) == Some(Closed::Full));
+    let since = (desk.session.redis_now_ms() - 5_000).to_string();
+    desk.client().await?.cmd(&["HSET", &record_key(&first), "waiting_since", &since]).await?;
+    ensure!(why(&desk.ask(&desk.a, &first, &entry, limits(1, None)).await?) == Some(Closed::Full));
+    ensure!(desk.field(&first, "waiting_since").await? == since, "it goes on waiting for the closed agent");
+    desk.move_away(&first, &entry).await?;
+    ensure!(desk.back(limits(1, None)).await? == ["0", "1"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_of_another_type_leave_nothing_half_done() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    desk.ask(&desk.a, &incident, &entry, Limits::DEFAULT).await?;
+    let mut client = desk.client().await?;
+    for key in [HEALTH, &desk.runs()] {
+        client.cmd(&["DEL", key]).await?;
+        client.cmd(&["SET", key, "something else"]).await?;
+    }
+    let known = Run { task_id: Some("t".into()), attempts: 1, ..run(&incident) };
+    client.cmd(&["SET", HEALTH, "something else"]).await?;
+    desk.words(record::accepted(&desk.a, &subject(&incident, &entry), &known, "stream", LEASE, true)).await?;
+    ensure!(desk.field(&incident, "task_id").await? == "t");
+    client.cmd(&["SET", HEALTH, "something else"]).await?;
+    let words = desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Failed))).await?;
+    ensure!(words == ["finished", "1"] && desk.books.pending().await? == 0, "{words:?}");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `take`, `sending`, `unsent`, `accepted`, `hold`: who may, and what is known.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail, ensure};
 use line_tests::line::{GROUP, STREAM};
 use redis_stream::entry::Entry;
@@ -7,7 +9,7 @@ use stream_dispatcher::dispatch::decision::Blame;
 use stream_dispatcher::dispatch::gate::{self, Leave};
 use stream_dispatcher::dispatch::outcome::Reason;
 use stream_dispatcher::dispatch::profile::Limits;
-use stream_dispatcher::dispatch::publish::Begun;
+use stream_dispatcher::dispatch::publish::{Begun, Published};
 use stream_dispatcher::dispatch::record::{self, Run, Taken};
 use stream_dispatcher::incident::Incident;
 
@@ -195,6 +197,27 @@ async fn a_renewal_that_comes_too_late_does_not_undo_that_a_send_did_not_reach_t
     desk.client().await?.cmd(&["HSET", &record_key(&incident), "replid", &"0".repeat(40)]).await?;
     ensure!(desk.word(record::hold(&desk.a, &of, &sending, LEASE)).await? == "restored");
     ensure!(desk.field(&incident, "state").await? == "sending");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_comes_back_late_changes_nothing_of_a_deliberate_new_run() -> Result<()> {
+    let (desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    let (of, known) = (subject(&incident, &entry), Run { task_id: Some("t".into()), attempts: 1, ..run(&incident) });
+    desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Completed))).await?;
+    // Five seconds later it still fires.
+    desk.client().await?.cmd(&["HINCRBY", &record_key(&incident), "updated_at", "-5000"]).await?;
+    let (deadline, after) = (desk.session.redis_now_ms() + 5_000, Duration::from_secs(1));
+    ensure!(desk.publish_by(&incident, &Begun::Queued, deadline, Some(after)).await? == Published::New);
+    let before = desk.record(&incident).await?;
+    ensure!(desk.word(record::hold(&desk.a, &of, &known, LEASE)).await? == "other");
+    ensure!(desk.word(record::accepted(&desk.a, &of, &known, "stream", LEASE, false)).await? == "other");
+    let words = desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Canceled))).await?;
+    ensure!(words == ["already", "0"], "{words:?}");
+    ensure!(desk.record(&incident).await? == before, "{before:?}");
+    let again = desk.read(&desk.b).await?;
+    ensure!(matches!(desk.take(&desk.b, &incident, &again).await?, Taken::Fresh(_)));
     Ok(())
 }
 

@@ -131,6 +131,13 @@ fn waits_end() {
 }
 
 #[test]
+fn a_silent_agent_is_to_blame_and_one_that_answers_badly_is_not() {
+    let look = |silent| decide(&Seen::LookFailed { class: Class::Ambiguous, silent }, &FACTS);
+    assert_eq!(look(true), (Row::LookUnreachable, Step::Wait(Blame::Agent)));
+    assert_eq!(look(false), (Row::LookFailed, Step::Wait(Blame::Incident)));
+}
+
+#[test]
 fn a_lost_task_is_looked_for_and_never_sent_again() {
     let unknown = |misses, searched, lists| {
         decide(&Seen::TaskUnknown { misses, searched, words: "-32001" }, &Facts { lists, ..FACTS })
@@ -191,7 +198,7 @@ fn every_row_can_be_reached() {
     }
     for class in [Class::NotExecuted, Class::Credentials, Class::Ambiguous, Class::Terminal] {
         seen.push((Seen::SendFailed(class, ""), FACTS));
-        seen.push((Seen::LookFailed(class), FACTS));
+        seen.push((Seen::LookFailed { class, silent: false }, FACTS));
         seen.push((Seen::PollFailed(class), FACTS));
     }
     let reached: HashSet<_> = seen.iter().map(|(seen, facts)| decide(seen, facts).0).collect();

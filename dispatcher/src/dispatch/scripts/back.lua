@@ -5,49 +5,65 @@
 --       entries per second at most, lease (ms), longest wait (ms).
 -- The records' keys are built here: there is no Redis Cluster behind Sentinel.
 -- Answers {how many came back, how many are left}.
-local MOST_LOOKED_AT = 100
+local PAGE, SPARE, OVERDUE_EVERY = 100, 10, 10000
 local stamp, lease, runs = now_ms(), tonumber(ARGV[6]), of_this_history(KEYS[5])
 local wrong = unusable(KEYS[1], KEYS[2])
 if wrong then return wrong end
 
+local health = redis.call('HMGET', KEYS[4], 'open', 'closed_since', 'probe_until', 'next_probe', 'candidate_until', 'looked_until')
+local open, closed_since = health[1], tonumber(health[2]) or 0
+
 -- How many may be tried now.
-local open = redis.call('HEXISTS', KEYS[4], 'open') == 1
 local function room()
+  local limit, per_hour = tonumber(ARGV[3]), tonumber(ARGV[4])
+  if crowded(runs, KEYS[6], limit, per_hour, stamp, lease) then return 0 end
   if open then
-    local times = redis.call('HMGET', KEYS[4], 'probe_until', 'next_probe', 'candidate_until')
-    for i = 1, 3 do
-      if stamp < (tonumber(times[i]) or 0) then return 0 end
+    for i = 3, 5 do
+      if is_ahead(health[i], stamp, lease) then return 0 end
     end
     return 1
   end
-  redis.call('ZREMRANGEBYSCORE', runs, '-inf', stamp)
-  local most = tonumber(ARGV[3]) - redis.call('ZCARD', runs)
-  if tonumber(ARGV[4]) > 0 then
-    redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', stamp - HOUR)
-    most = math.min(most, tonumber(ARGV[4]) - redis.call('ZCARD', KEYS[6]))
-  end
+  local most = limit - redis.call('ZCARD', runs)
+  if per_hour > 0 then most = math.min(most, per_hour - redis.call('ZCARD', KEYS[6])) end
   return math.min(most, pace_left(KEYS[7], stamp, tonumber(ARGV[5])))
 end
 
-local function bring(id, fields, key, rec)
+-- Entries carry whole messages: no more are read than may be needed.
+local function to_look_at(most)
+  if open and not is_ahead(health[6], stamp, lease) then
+    redis.call('HSET', KEYS[4], 'looked_until', stamp + OVERDUE_EVERY)
+    return PAGE
+  end
+  return most > 0 and math.min(PAGE, most + SPARE) or 0
+end
+
+-- Since when the incident waits for the closed agent.
+local function waits_since(id, rec)
+  return tonumber(rec and rec.waiting_since) or math.max(closed_since, tonumber(string.match(id, '^(%d+)')))
+end
+
+local function bring(id, fields, incident, key, rec)
   local new = redis.call('XADD', KEYS[1], '*', unpack(fields))
-  if rec and not rec.newer and rec.entry_id == id and rec.stream == KEYS[2] then
+  if not rec then
+    write_begun(key, KEYS[1], new, incident, stamp)
+  elseif not rec.newer and rec.entry_id == id and rec.stream == KEYS[2] then
     redis.call('HSET', key, 'entry_id', new, 'stream', KEYS[1])
   end
   redis.call('XDEL', KEYS[2], id)
 end
 
-local most, came, given_up = room(), 0, 0
-for _, row in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', MOST_LOOKED_AT)) do
+local most = room()
+local count, came, given_up = to_look_at(most), 0, 0
+local rows = count > 0 and redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', count) or {}
+for _, row in ipairs(rows) do
   local id, fields = row[1], row[2]
   local incident = (field(fields, 'workflow_id') or '') .. '-' .. (field(fields, 'step') or ARGV[2])
   local key = ARGV[1] .. incident
   local rec = record(key, 'state', 'entry_id', 'stream', 'waiting_since')
-  local since = rec and tonumber(rec.waiting_since)
   if rec and FINAL[rec.state] then
     redis.call('XDEL', KEYS[2], id)
   elseif came < most then
-    bring(id, fields, key, rec)
+    bring(id, fields, incident, key, rec)
     came = came + 1
     if open then
       redis.call('HSET', KEYS[4], 'candidate', incident, 'candidate_until', stamp + lease)
@@ -55,12 +71,10 @@ for _, row in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', MOST_LOOKE
       -- Its place is kept until a worker has it.
       count_run(KEYS[4], KEYS[5], incident, stamp, lease)
     end
-  elseif open and since and stamp - since > tonumber(ARGV[7]) then
-    bring(id, fields, key, rec)
+  elseif open and stamp - waits_since(id, rec) > tonumber(ARGV[7]) then
+    bring(id, fields, incident, key, rec)
+    if not (rec and rec.newer) then redis.call('HSETNX', key, 'waiting_since', waits_since(id, rec)) end
     given_up = given_up + 1
-  elseif open and rec and not rec.newer and not since then
-    -- It came here for another reason, and waits for the closed agent from now on.
-    redis.call('HSET', key, 'waiting_since', stamp)
   end
 end
 if came > 0 and redis.call('HEXISTS', KEYS[7], 'since') == 1 then redis.call('HINCRBY', KEYS[7], 'count', came) end

@@ -4,18 +4,23 @@
 -- ARGV: group, consumer ('' : nothing to acknowledge), entry id, workflow id, message id, state, reason,
 --       context id, task id, wire, agent, via, final ttl (s), outcomes cap, artifact ttl (s), result head,
 --       result, error, incident, copied entry fields...
--- Answers {finished or already, acknowledged 0 or 1} {newer}.
+-- Answers {finished or already, acknowledged 0 or 1} {newer}. A deliberate new run that has begun since is left alone.
 local function acknowledge()
-  end_run(KEYS[7], ARGV[19])
-  end_probe(KEYS[6], ARGV[19], now_ms(), 0)
   if ARGV[2] == '' or not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return 0 end
   return redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 end
 
-local rec = record(KEYS[2], 'state', 'attempts', 'via')
+local function leave_agent()
+  end_run(KEYS[7], ARGV[19])
+  end_probe(KEYS[6], ARGV[19], now_ms(), 0)
+end
+
+local rec = record(KEYS[2], 'state', 'attempts', 'via', 'message_id')
 if rec and rec.newer then return { 'newer' } end
+if is_another_run(rec, ARGV[5]) then return { 'already', acknowledge() } end
 if rec and FINAL[rec.state] then
   redis.call('EXPIRE', KEYS[2], ARGV[13])
+  leave_agent()
   return { 'already', acknowledge() }
 end
 local wrong = unusable(KEYS[3], KEYS[4])
@@ -44,4 +49,5 @@ if ARGV[6] ~= 'settled' then
 end
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[14], '*', 'workflow_id', ARGV[4], 'message_id', ARGV[5],
   'state', ARGV[6], 'reason', ARGV[7], 'task_id', ARGV[9], 'agent', ARGV[11], 'via', via, 'copy', copy)
+leave_agent()
 return { 'finished', acknowledge() }

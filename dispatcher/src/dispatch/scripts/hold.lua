@@ -4,10 +4,11 @@
 -- ARGV: stream, entry id, state, message id, context id, task id, wire, agent, owner, attempts, incident, lease (ms).
 -- A renewal can be on its way while the send it speaks of ends: a record that says `queued` in this history was set
 -- back on purpose.
--- Answers {ok} {restored} {unsent} {final, state} {newer}.
-local rec = record(KEYS[1], 'state', 'task_id', 'replid')
+-- Answers {ok} {restored} {unsent} {final, state} {newer}, {other}: a deliberate new run has begun since.
+local rec = record(KEYS[1], 'state', 'task_id', 'replid', 'message_id')
 if rec and rec.newer then return { 'newer' } end
 if rec and FINAL[rec.state] then return { 'final', rec.state } end
+if is_another_run(rec, ARGV[4]) then return { 'other' } end
 local queued = rec and rec.state == 'queued'
 if queued and ARGV[6] == '' and rec.replid == replid() then return { 'unsent' } end
 local stamp = now_ms()

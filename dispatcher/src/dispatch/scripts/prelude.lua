@@ -77,6 +77,18 @@ local function record(key, ...)
   return rec
 end
 
+-- The record is about a later run than the caller's: an operator's retry, or an alert that fires on.
+local function is_another_run(rec, message_id)
+  return rec and rec.message_id ~= '' and rec.message_id ~= message_id
+end
+
+-- Redis has forgotten what was known of an incident that is handed out again: somebody may have sent it.
+local function write_begun(key, stream, id, message_id, stamp)
+  redis.call('HSET', key, 'v', 1, 'state', 'sending', 'entry_id', id, 'stream', stream, 'replid', replid(),
+    'message_id', message_id, 'context_id', '', 'task_id', '', 'wire', '', 'via', 'stream', 'attempts', 1, 'owner', '',
+    'updated_at', stamp)
+end
+
 -- Writes must not stop half way: keys that will be added to are looked at before the first write.
 local function unusable(...)
   for _, key in ipairs({ ... }) do

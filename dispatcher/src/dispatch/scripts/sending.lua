@@ -9,13 +9,13 @@ if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return { 'lost' } 
 local rec = record(KEYS[2], 'state', 'entry_id', 'stream', 'waiting_since')
 if not rec or rec.newer or rec.entry_id ~= ARGV[3] or rec.stream ~= KEYS[1] or FINAL[rec.state] then return { 'again' } end
 local stamp, lease, per_hour = now_ms(), tonumber(ARGV[13]), tonumber(ARGV[12])
-local why = closed(KEYS[3], KEYS[4], KEYS[5], ARGV[9], ARGV[10], tonumber(ARGV[11]), per_hour, stamp)
+local why = closed(KEYS[3], KEYS[4], KEYS[5], ARGV[9], ARGV[10], tonumber(ARGV[11]), per_hour, stamp, lease)
 if why == 'open' then
   redis.call('HSETNX', KEYS[2], 'waiting_since', stamp)
   return { 'closed', why, stamp - (tonumber(rec.waiting_since) or stamp), redis.call('HGET', KEYS[3], 'words') or '' }
 elseif why then
-  -- An agent that has enough to do can be reached.
-  redis.call('HDEL', KEYS[2], 'waiting_since')
+  -- An agent that has enough to do can be reached, unless it is closed too.
+  if redis.call('HEXISTS', KEYS[3], 'open') == 0 then redis.call('HDEL', KEYS[2], 'waiting_since') end
   return { 'closed', why, 0, '' }
 end
 if redis.call('HEXISTS', KEYS[3], 'open') == 1 then redis.call('HSET', KEYS[3], 'probe', ARGV[9]) end

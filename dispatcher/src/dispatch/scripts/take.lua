@@ -1,7 +1,8 @@
 -- Before any dispatch: is this entry ours to work on, and what is known of its incident?
 -- KEYS: stream, record, the agent's health.
 -- ARGV: group, consumer, entry id, workflow id, message id, context id, agent, fresh without record (0, 1),
---       attempts that count as made when there is no record and it is not fresh, incident.
+--       attempts that count as made when there is no record and it is not fresh, incident, lease (ms).
+-- A closed agent that may be tried now is tried with this incident, where it has to be asked first.
 -- Answers {lost} {newer} {duplicate, state}, or {fresh or begun, state, task id, message id, context id,
 -- wire, attempts, updated at, ms since it was last written before, ms since the agent accepted it, ms since it first
 -- could not be asked for a run that nobody knows: the agent is closed (-1 each: never), the agent's trouble}.
@@ -28,11 +29,17 @@ else
 end
 if rec.context_id == '' then rec.context_id = ARGV[6] end
 if not fresh and rec.state == 'queued' then rec.state = 'sending' end
+local lease = tonumber(ARGV[11])
+local asks = not fresh and rec.task_id == ''
+local closed_now = asks and is_closed_to(KEYS[3], ARGV[10], stamp, lease)
+if asks and not closed_now and redis.call('HEXISTS', KEYS[3], 'open') == 1 then
+  redis.call('HSET', KEYS[3], 'probe', ARGV[10], 'probe_until', stamp + lease)
+end
 redis.call('HSET', KEYS[2], 'v', 1, 'state', rec.state, 'entry_id', ARGV[3], 'stream', KEYS[1], 'replid', history,
   'message_id', rec.message_id, 'context_id', rec.context_id, 'attempts', rec.attempts, 'agent', ARGV[7],
   'owner', ARGV[2], 'updated_at', stamp)
 local waiting, words = -1, ''
-if not fresh and rec.task_id == '' and is_closed_to(KEYS[3], ARGV[10], stamp) then
+if closed_now then
   redis.call('HSETNX', KEYS[2], 'waiting_since', stamp)
   waiting = stamp - (tonumber(redis.call('HGET', KEYS[2], 'waiting_since')) or stamp)
   words = redis.call('HGET', KEYS[3], 'words') or ''

@@ -8,16 +8,18 @@
 -- Answers {ok, ms since the first such try, stay or closed or crowded} {lost}. Stay: wait here and try again. Crowded:
 -- as many wait so as the agent may run.
 local LONGEST_PAUSE, MOST_DOUBLINGS = 30000, 5
--- A failure this long after the last one is the first of a new series; longer than any agent may ask us to wait.
-local FORGOTTEN = 600000
 
+-- An agent that asks to be left alone for a lease has said what would be found out by waiting for it.
 local function closes(stamp, lease)
   if ARGV[9] == 'none' then return false end
-  local last = tonumber(redis.call('HGET', KEYS[3], 'failed_at'))
-  if not last or stamp - last > FORGOTTEN then redis.call('HSET', KEYS[3], 'failing_since', stamp) end
-  redis.call('HSET', KEYS[3], 'failed_at', stamp, 'words', ARGV[15])
+  local last = redis.call('HMGET', KEYS[3], 'failed_at', 'paused')
+  local apart = stamp - (tonumber(last[1]) or 0)
+  -- Nobody tried for longer than it was to be left alone: this failure is the first of a new series.
+  if apart > (tonumber(last[2]) or 0) + 2 * lease then redis.call('HSET', KEYS[3], 'failing_since', stamp) end
+  redis.call('HSET', KEYS[3], 'failed_at', stamp, 'paused', ARGV[11], 'words', ARGV[15])
   redis.call('EXPIRE', KEYS[3], 7 * DAY)
-  return ARGV[9] == 'pause' or stamp - tonumber(redis.call('HGET', KEYS[3], 'failing_since')) >= lease
+  local failing = stamp - (tonumber(redis.call('HGET', KEYS[3], 'failing_since')) or stamp)
+  return ARGV[9] == 'pause' or failing >= lease or tonumber(ARGV[12]) >= lease
 end
 
 local function pause_of(tries)
@@ -37,20 +39,23 @@ local open = redis.call('HEXISTS', KEYS[3], 'open') == 1
 local tries = tonumber(redis.call('HGET', KEYS[3], 'tries')) or 0
 local ended = end_probe(KEYS[3], ARGV[7], stamp, pause_of(tries))
 -- Who only asked for its run, when a try was due, has tried the agent too.
-if open and not ended and ARGV[9] ~= 'none' and not is_closed_to(KEYS[3], ARGV[7], stamp) then
+if open and not ended and ARGV[9] ~= 'none' and not is_closed_to(KEYS[3], ARGV[7], stamp, lease) then
   redis.call('HSET', KEYS[3], 'next_probe', stamp + pause_of(tries))
   ended = true
 end
 if closes(stamp, lease) and not open then
   open, ended = true, true
-  redis.call('HSET', KEYS[3], 'open', 1, 'next_probe', stamp + pause_of(tries))
+  redis.call('HSET', KEYS[3], 'open', 1, 'closed_since', stamp, 'next_probe', stamp + pause_of(tries))
 end
 if ended then redis.call('HINCRBY', KEYS[3], 'tries', 1) end
 local what = 'stay'
 if open then
   end_run(KEYS[4], ARGV[7])
   what = 'closed'
-elseif not keep_place(KEYS[4], ARGV[7], stamp + tonumber(ARGV[11]) + lease, tonumber(ARGV[14]), stamp) then
+elseif ARGV[9] == 'none' then
+  -- Its trouble is its own and may last: it must not take the agent's places from others.
+  end_run(KEYS[4], ARGV[7])
+elseif not keep_place(KEYS[4], ARGV[7], stamp + tonumber(ARGV[11]) + lease, tonumber(ARGV[14]), stamp, lease) then
   what = 'crowded'
 end
 return { 'ok', stamp - (tonumber(redis.call('HGET', KEYS[2], 'waiting_since')) or stamp), what }
