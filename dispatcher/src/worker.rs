@@ -2,7 +2,7 @@
 //!
 //! [`reader`] takes new entries as slots are free, [`claims`] takes over what others left,
 //! [`leases`] renews what is held, [`acknowledger`] records outcomes until Redis has them,
-//! [`waiting`] brings entries back for agents that were unreachable, [`guard`] keeps a name that was set by hand, and
+//! [`waiting`] brings entries back for agents that were unreachable, `guard` keeps a name that was set by hand, and
 //! [`crew`] is what they share.
 
 pub mod acknowledger;

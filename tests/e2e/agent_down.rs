@@ -48,3 +48,29 @@ async fn an_agent_that_is_silent_holds_the_others_up_for_no_more_than_a_question
     ensure!(silent.runs()?.values().all(|count| *count == 1) && silent.runs()?.len() == 100);
     Ok(())
 }
+
+/// The first one to try it would otherwise be the only one until its run ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_agent_that_answers_at_the_end_of_a_run_is_open_when_the_run_has_begun() -> Result<()> {
+    let redis = Redis::start(RedisOptions::default()).await?;
+    let agent = Agent::start(AgentKind::V10, AgentOptions::default()).await?;
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("agents.toml");
+    std::fs::write(&config, "[defaults]\nmode = \"blocking\"\n")?;
+    let settings = Settings::of_redis(&redis.address())
+        .agents_at(&agent.url())
+        .with("CONFIG", config.to_string_lossy())
+        .with("MIN_IDLE_MS", "2000");
+    let mut books = Books::at(&redis.address()).await?;
+    books.0.cmd(&["HSET", "incident:events:agent:kagent:triage-agent", "open", "1", "words", "refused"]).await?;
+    let _worker = Member::dispatcher("work", &settings).await?;
+    for number in 0..5 {
+        books.order(&format!("wf-{number}"), "slow 8 x").await?;
+    }
+    eventually_ok("everything to run", Duration::from_secs(60), async || books.is_drained().await).await?;
+    let runs = agent.executions().await?;
+    let (first, last) = (runs.iter().map(|run| run.t).reduce(f64::min), runs.iter().map(|run| run.t).reduce(f64::max));
+    let apart = last.zip(first).map_or(f64::MAX, |(last, first)| last - first);
+    ensure!(runs.len() == 5 && apart < 8.0, "{} runs, the last {apart} s after the first", runs.len());
+    Ok(())
+}

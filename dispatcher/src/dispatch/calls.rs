@@ -68,8 +68,8 @@ impl Dispatcher {
         }
     }
 
-    /// A key of another type, or an answer that cannot be read: the entry is left alone until its lease is
-    /// over, so that it does not keep a slot from its neighbours.
+    /// A key of another type, or an answer that cannot be read: the entry is left alone for a while,
+    /// so that it does not keep a slot from its neighbours.
     pub(super) fn give_up(&self, held: &Held, error: &Error) -> Stop {
         self.metrics.redis_error(error.class());
         tracing::error!(entry = %held.entry.id, %error, "left alone for a while");

@@ -50,7 +50,7 @@ pub enum Ending {
     Bury(Outcome),
     /// Acknowledged, lost or moved: nothing is left to do here.
     Gone,
-    /// Still pending in our name, and of no use to anybody until its lease is over.
+    /// Still pending in our name, and of no use to anybody for a while.
     LeaveAlone,
     /// For another worker to go on with.
     GiveBack,

@@ -16,6 +16,8 @@ use super::record::{self, Run};
 use super::waits::Trouble;
 use crate::incident::{Order, Text};
 
+/// A blocking request without an answer for so long is taken for one that runs.
+const TAKEN_AFTER: Duration = Duration::from_secs(5);
 /// Before a take that follows at once: nothing here may spin.
 pub(super) const SHORTLY: Duration = Duration::from_millis(100);
 
@@ -59,14 +61,29 @@ impl Dispatcher {
             self.metrics.duplicate_possible("uncertain");
         }
         let (message, headers) = (outgoing(work.order, &run, text, doubtful), headers(work.order));
+        let sending = work.contact.agent.send(&message, work.contact.profile.mode, &headers);
         let sent = tokio::select! {
-            sent = work.contact.agent.send(&message, work.contact.profile.mode, &headers) => sent,
+            sent = self.opening_meanwhile(work, &run, sending) => sent,
             () = self.stops.last_call.cancelled() => return Err(Stop::GiveBack),
         };
         match sent {
             Ok(sent) => Ok(self.answered(work, run, sent).await),
             Err(error) => self.failed(work, before, run, fresh, &error).await,
         }
+    }
+
+    /// A blocking request is answered when its run ends. One that was neither refused nor cut off for a while is under
+    /// way: the agent takes requests, and others need not wait for this one's end.
+    async fn opening_meanwhile<T>(&self, work: &Work<'_>, run: &Run, sending: impl Future<Output = T>) -> T {
+        tokio::pin!(sending);
+        if work.contact.profile.mode == Mode::Blocking {
+            tokio::select! {
+                sent = &mut sending => return sent,
+                () = tokio::time::sleep(TAKEN_AFTER.min(self.settings.lease)) => {}
+            }
+            self.record_accepted(work, run, true).await;
+        }
+        sending.await
     }
 
     /// The lease ran out before the request was written.
