@@ -128,14 +128,19 @@ impl Intake {
         let mut again = Vec::new();
         incidents.retain(|incident| {
             let tombstone = buried.iter().find(|tombstone| tombstone.workflow_id == incident.workflow_id);
+            let may_run_again = self.settings.rerun_after.is_some() && session.is_some();
             match (self.outbox.find(&incident.workflow_id), tombstone) {
+                (Some(mark), _) if may_run_again && mark.offer == Offer::Confirmed => {
+                    again.push(incident.clone());
+                    false
+                }
                 (Some(mark), _)
                     if self.outbox.is_durable() || mark.offer == Offer::Confirmed || mark.is_with_agent() =>
                 {
                     tally.duplicate += 1;
                     false
                 }
-                (_, Some(_)) if self.settings.rerun_after.is_some() && session.is_some() => {
+                (None, Some(_)) if may_run_again => {
                     again.push(incident.clone());
                     false
                 }
