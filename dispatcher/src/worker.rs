@@ -1,7 +1,7 @@
 //! The worker: one loop, one file, one sentence each.
 //!
 //! [`reader`] takes new entries as slots are free, [`claims`] takes over what others left,
-//! [`leases`] renews what is held, [`acknowledger`] records outcomes until Redis has them,
+//! [`leases`] renews what is held, [`acknowledger`] records outcomes until Redis has them, `finals` keeps them for a Redis that forgets,
 //! [`waiting`] brings entries back for agents that were unreachable, `guard` keeps a name that was set by hand, and
 //! [`crew`] is what they share.
 
@@ -9,6 +9,7 @@ pub mod acknowledger;
 pub mod claims;
 pub mod crew;
 mod farewell;
+mod finals;
 mod guard;
 pub mod leases;
 pub mod reader;

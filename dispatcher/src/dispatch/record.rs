@@ -258,7 +258,8 @@ pub fn finish<'a>(names: &Names, finish: &Finish) -> Call<'a> {
         .arg(head(result, RESULT_HEAD))
         .arg(result)
         .arg(&outcome.error)
-        .arg(subject.incident());
+        .arg(subject.incident())
+        .number(run.attempts);
     with_fields(call, &finish.fields)
 }
 
