@@ -25,6 +25,7 @@ pub struct Metrics {
     leases_lost: Counter<u64>,
     handed_back: Counter<u64>,
     finals_written_back: Counter<u64>,
+    trimmed: Counter<u64>,
     groups_created: Counter<u64>,
     newer_records: Counter<u64>,
     redis_errors: Counter<u64>,
@@ -58,6 +59,7 @@ impl Metrics {
             leases_lost: counter("worker_leases_lost", "Held entries that another worker took over"),
             handed_back: counter("worker_handed_back", "Entries given back for another worker"),
             finals_written_back: counter("worker_finals_written_back", "Outcomes that Redis had forgotten"),
+            trimmed: counter("stream_trimmed", "Entries removed from the stream"),
             groups_created: counter("worker_groups_created", "Times the consumer group was missing and created"),
             newer_records: counter("dispatch_newer_records", "Records left alone: a later version wrote them"),
             redis_errors: counter("redis_errors", "Failed Redis operations by class"),
@@ -94,7 +96,12 @@ impl Metrics {
             self.decisions.add(0, &[KeyValue::new("row", row.id())]);
         }
         let plain = [&self.attempts, &self.waits, &self.moved, &self.polls, &self.leases_lost, &self.handed_back];
-        for counter in plain.into_iter().chain([&self.groups_created, &self.newer_records, &self.finals_written_back]) {
+        for counter in plain.into_iter().chain([
+            &self.groups_created,
+            &self.newer_records,
+            &self.finals_written_back,
+            &self.trimmed,
+        ]) {
             counter.add(0, &[]);
         }
         self.in_flight.add(0, &[]);
@@ -159,6 +166,11 @@ impl Metrics {
     /// One outcome was recorded again.
     pub fn final_written_back(&self) {
         self.finals_written_back.add(1, &[]);
+    }
+
+    /// Entries that nobody needs any more were removed from the stream.
+    pub fn trimmed(&self, count: u64) {
+        self.trimmed.add(count, &[]);
     }
 
     /// The group was created.

@@ -21,7 +21,7 @@ use crate::dispatch::outcome::OnUncertain;
 use crate::dispatch::profile::{ContextPolicy, Limits, Profile, Recovery};
 use crate::hook::intake::IntakeSettings;
 use crate::hook::payload::Filter;
-use args::{AgentArgs, AlertArgs, HookArgs, LineArgs, ProcessArgs, WorkArgs};
+use args::{AgentArgs, AlertArgs, HookArgs, KeepArgs, LineArgs, ProcessArgs, WorkArgs};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -216,6 +216,16 @@ fn endpoint(args: RedisArgs, mistakes: &mut Mistakes) -> Option<Endpoint> {
             None
         }
     }
+}
+
+/// Reads `KeepArgs`: how long entries that were taken care of stay; absent: for ever.
+pub fn keep(args: &KeepArgs, mistakes: &mut Mistakes) -> Option<Duration> {
+    let day = Duration::from_secs(24 * 3600);
+    let keep = mistakes.take("STREAM_KEEP", args.stream_keep.as_deref(), day, |raw| match raw {
+        "0" => Ok(Duration::ZERO),
+        _ => parse::duration(raw),
+    });
+    (!keep.is_zero()).then_some(keep)
 }
 
 /// Reads `WorkArgs`.

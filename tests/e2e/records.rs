@@ -10,5 +10,9 @@ mod gate;
 mod publishing;
 #[path = "records/taking.rs"]
 mod taking;
+#[path = "records/trimming.rs"]
+mod trimming;
 #[path = "records/waiting.rs"]
 mod waiting;
+#[path = "records/warmth.rs"]
+mod warmth;

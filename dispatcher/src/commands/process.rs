@@ -17,6 +17,7 @@ use crate::dispatch::routes::Routes;
 use crate::hook::direct::Direct;
 use crate::hook::intake::Intake;
 use crate::hook::server::{Server, router};
+use crate::keeper::{self, Keeper};
 use crate::metrics::Metrics;
 use crate::settings::{HookSettings, LineSettings, ProcessSettings, WorkSettings};
 use crate::worker;
@@ -82,6 +83,12 @@ impl Process {
     /// The agents.
     pub(super) fn agents(setup: &LineSettings) -> Result<Arc<Agents>, Failure> {
         Ok(Arc::new(Agents::new(a2a::http_client(CONNECT_WITHIN)?, setup.agents.clone())))
+    }
+
+    /// Starts the housekeeping in Redis.
+    pub(super) fn start_keeper(&self, link: Link, setup: &LineSettings, stream_keep: Option<Duration>) {
+        let keeper = Keeper { link, names: Arc::clone(&setup.names), stream_keep, metrics: self.metrics.clone() };
+        keeper::start(&self.life, &keeper);
     }
 
     /// Starts the worker's loops.

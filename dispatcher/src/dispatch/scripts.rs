@@ -40,6 +40,8 @@ scripts! {
     MOVE: [AGENT, include_str!("scripts/move.lua")];
     /// Back from it, as the agent has room.
     BACK: [AGENT, include_str!("scripts/back.lua")];
+    /// What the stream needs no more.
+    TRIM: [include_str!("scripts/trim.lua")];
     /// The episode's start.
     EPISODE: [include_str!("scripts/episode.lua")];
     /// An operator's retry.

@@ -42,6 +42,16 @@ pub struct StreamArgs {
     pub routing_key: Option<String>,
 }
 
+/// What is kept in Redis, and for how long.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Stream")]
+pub struct KeepArgs {
+    /// How long entries stay in the stream that every group has read and acknowledged; 0: nothing is trimmed
+    /// [default: 24h]
+    #[arg(long, env = "STREAM_KEEP", hide_env_values = true, value_name = "TIME")]
+    pub stream_keep: Option<String>,
+}
+
 /// The agents.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Agents")]
