@@ -26,6 +26,7 @@ pub struct Metrics {
     handed_back: Counter<u64>,
     finals_written_back: Counter<u64>,
     trimmed: Counter<u64>,
+    consumers_removed: Counter<u64>,
     groups_created: Counter<u64>,
     newer_records: Counter<u64>,
     redis_errors: Counter<u64>,
@@ -60,6 +61,7 @@ impl Metrics {
             handed_back: counter("worker_handed_back", "Entries given back for another worker"),
             finals_written_back: counter("worker_finals_written_back", "Outcomes that Redis had forgotten"),
             trimmed: counter("stream_trimmed", "Entries removed from the stream"),
+            consumers_removed: counter("worker_consumers_removed", "Consumers of workers that are gone"),
             groups_created: counter("worker_groups_created", "Times the consumer group was missing and created"),
             newer_records: counter("dispatch_newer_records", "Records left alone: a later version wrote them"),
             redis_errors: counter("redis_errors", "Failed Redis operations by class"),
@@ -101,6 +103,7 @@ impl Metrics {
             &self.newer_records,
             &self.finals_written_back,
             &self.trimmed,
+            &self.consumers_removed,
         ]) {
             counter.add(0, &[]);
         }
@@ -171,6 +174,11 @@ impl Metrics {
     /// Entries that nobody needs any more were removed from the stream.
     pub fn trimmed(&self, count: u64) {
         self.trimmed.add(count, &[]);
+    }
+
+    /// A consumer that was left behind was removed.
+    pub fn consumer_removed(&self) {
+        self.consumers_removed.add(1, &[]);
     }
 
     /// The group was created.
