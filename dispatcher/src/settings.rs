@@ -17,7 +17,7 @@ use redis_stream::reader::Group;
 use crate::dispatch::agents::{AgentSettings, UrlTemplate};
 use crate::dispatch::dispatcher::DispatchSettings;
 use crate::dispatch::names::Names;
-use crate::dispatch::outcome::OnUncertain;
+use crate::dispatch::outcome::{OnResolved, OnUncertain};
 use crate::dispatch::profile::{ContextPolicy, Limits, Profile, Recovery};
 use crate::hook::intake::IntakeSettings;
 use crate::hook::payload::Filter;
@@ -244,6 +244,7 @@ pub fn work(args: &WorkArgs, mistakes: &mut Mistakes) -> WorkSettings {
     if block > Duration::from_secs(10) || block.is_zero() {
         mistakes.add("BLOCK_MS", "expected 1 to 10000: a longer read would hide a dead master");
     }
+    let settles = mistakes.take("RESOLVED_SETTLES", args.resolved_settles.as_deref(), false, parse::boolean);
     WorkSettings {
         width: mistakes.take("DISPATCHER_WORKERS", args.dispatcher_workers.as_deref(), 10, parse::number(1..=100_000)),
         block,
@@ -257,6 +258,7 @@ pub fn work(args: &WorkArgs, mistakes: &mut Mistakes) -> WorkSettings {
                 false,
                 parse::one_of(&[("settled", false), ("accepted", true)]),
             ),
+            on_resolved: if settles { OnResolved::Settle } else { OnResolved::Run },
         },
     }
 }

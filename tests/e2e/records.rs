@@ -4,6 +4,8 @@
 mod desk;
 #[path = "records/finishing.rs"]
 mod finishing;
+#[path = "records/firing.rs"]
+mod firing;
 #[path = "records/gate.rs"]
 mod gate;
 #[path = "records/publishing.rs"]

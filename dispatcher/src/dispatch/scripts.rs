@@ -30,6 +30,8 @@ scripts! {
     ACCEPTED: [AGENT, include_str!("scripts/accepted.lua")];
     /// Part of every renewal.
     HOLD: [AGENT, include_str!("scripts/hold.lua")];
+    /// The firing incident of a resolved alert, unsent.
+    SETTLE_FIRING: [AGENT, include_str!("scripts/settle_firing.lua")];
     /// The final outcome.
     FINISH: [AGENT, include_str!("scripts/finish.lua")];
     /// An entry that names no incident.

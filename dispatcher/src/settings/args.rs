@@ -111,6 +111,9 @@ pub struct WorkArgs {
     /// What is final: settled (the run's end) or accepted (the agent has it) [default: settled]
     #[arg(long, env = "ACK_ON", hide_env_values = true, value_name = "WHAT")]
     pub ack_on: Option<String>,
+    /// An alert that is over settles its firing incident, where no agent was sent that yet [default: false]
+    #[arg(long, env = "RESOLVED_SETTLES", hide_env_values = true, value_name = "BOOL")]
+    pub resolved_settles: Option<String>,
 }
 
 /// Which alerts become incidents.

@@ -53,6 +53,7 @@ const WORKER: &[&str] = &[
     "GIVE_UP_AFTER",
     "ON_UNCERTAIN",
     "ACK_ON",
+    "RESOLVED_SETTLES",
     "RUN_DEADLINE",
 ];
 
