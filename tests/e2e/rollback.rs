@@ -113,3 +113,39 @@ async fn a_deliberate_new_run_is_not_ended_by_the_last_one() -> Result<()> {
     ensure!(worker.metric("worker_finals_written_back_total", "").await? < 0.5);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_under_a_live_master_is_written_back_too() -> Result<()> {
+    let redis = redis().await?;
+    let agent = Agent::start(AgentKind::V03, AgentOptions::default()).await?;
+    let settings = Settings::of_redis(&redis.address()).agents_at(&agent.url()).with("MIN_IDLE_MS", "2000");
+    let mut books = Books::at(&redis.address()).await?;
+    let worker = Member::dispatcher("work", &settings).await?;
+    for (id, order) in [("a-settled", "echo"), ("b-dead", "fail"), ("c-parked", "input")] {
+        books.order(id, order).await?;
+    }
+    let ids = ["a-settled", "b-dead", "c-parked"];
+    ended(&mut books, &ids).await?;
+    // Only a record: its dead letter is still there.
+    books.0.cmd(&["DEL", "incident:dispatch:b-dead-investigation"]).await?;
+    eventually_ok("the record to be back", PATIENCE, async || {
+        ensure!(field(&mut books, "b-dead", "state").await? == "dead");
+        Ok(())
+    })
+    .await?;
+    ensure!(books.length(DEAD).await? == 1 && field(&mut books, "b-dead", "reason").await? == "failed");
+    books.0.cmd(&["FLUSHALL"]).await?;
+    ended(&mut books, &ids).await?;
+    ensure!(books.column(DEAD, "workflow_id").await? == ["b-dead"]);
+    ensure!(books.column("incident:events:parked", "workflow_id").await? == ["c-parked"]);
+    let written = worker.metric("worker_finals_written_back_total", "").await?;
+    ensure!((written - 4.0).abs() < 0.5, "{written} written back");
+    // The producers say it again, and the line goes on.
+    for (id, order) in [("a-settled", "echo"), ("b-dead", "fail"), ("d-new", "echo")] {
+        books.order(id, order).await?;
+    }
+    ended(&mut books, &["a-settled", "b-dead", "c-parked", "d-new"]).await?;
+    let runs = agent.runs()?;
+    ensure!(runs.len() == 4 && runs.values().all(|count| *count == 1), "{runs:?}");
+    Ok(())
+}

@@ -127,7 +127,7 @@ fn judge(crew: &Crew, session: &Session, mut finished: Finished, reply: Result<V
             if let Verdict::Finish(finish) = verdict
                 && matches!(words.first().map(String::as_str), Some("finished" | "already"))
             {
-                crew.finals.keep(*finish, session);
+                crew.finals.keep(*finish, words.get(2), session);
             }
             drop((guard, slot));
             None

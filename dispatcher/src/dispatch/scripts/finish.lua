@@ -3,8 +3,9 @@
 --       agent's health and runs.
 -- ARGV: group, consumer ('' : nothing to acknowledge), entry id, workflow id, message id, state, reason,
 --       context id, task id, wire, agent, via, final ttl (s), outcomes cap, artifact ttl (s), result head,
---       result, error, incident, attempts, copied entry fields...
--- Answers {finished or already, acknowledged 0 or 1} {newer}, {other, acknowledged}: a deliberate new run has begun
+--       result, error, incident, attempts, id of the copy that was made
+--       before ('' : none is known), copied entry fields...
+-- Answers {finished, acknowledged 0 or 1, id of the copy or -} {already, acknowledged} {newer}, {other, acknowledged}: a deliberate new run has begun
 -- since; it is left alone, and so is its entry.
 local function acknowledge()
   if ARGV[2] == '' or not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return 0 end
@@ -41,9 +42,12 @@ redis.call('HSET', KEYS[2], 'state', ARGV[6], 'reason', ARGV[7], 'replid', repli
 redis.call('EXPIRE', KEYS[2], ARGV[13])
 if ARGV[17] ~= '' then redis.call('SET', KEYS[5], ARGV[17], 'EX', ARGV[15]) end
 local copy = '-'
-if ARGV[6] ~= 'settled' then
+local made = ARGV[6] ~= 'settled' and ARGV[21] ~= '' and fields_of(KEYS[4], ARGV[21])
+if made and field(made, 'workflow_id') == ARGV[4] then
+  copy = ARGV[21]
+elseif ARGV[6] ~= 'settled' then
   local fields = {}
-  for i = 21, #ARGV do fields[#fields + 1] = ARGV[i] end
+  for i = 22, #ARGV do fields[#fields + 1] = ARGV[i] end
   for _, extra in ipairs({ 'error', ARGV[18], 'original_id', ARGV[3], 'failed_at', math.floor(stamp / 1000),
     'reason', ARGV[7], 'attempts', attempts, 'task_id', ARGV[9], 'context_id', ARGV[8] }) do
     fields[#fields + 1] = extra
@@ -53,4 +57,4 @@ end
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[14], '*', 'workflow_id', ARGV[4], 'message_id', ARGV[5],
   'state', ARGV[6], 'reason', ARGV[7], 'task_id', ARGV[9], 'agent', ARGV[11], 'via', via, 'copy', copy)
 leave_agent()
-return { 'finished', acknowledge() }
+return { 'finished', acknowledge(), copy }
