@@ -1,5 +1,6 @@
 //! The commands: assembly, exit codes, and everything that is printed.
 
+mod check;
 mod hook;
 mod process;
 mod replay;
@@ -33,6 +34,11 @@ enum Command {
     Run(Box<run::Args>),
     /// See what is stuck, waiting, parked or dead, and run it again
     Replay(Box<replay::Args>),
+    /// Try every connection and setting, say what works and what to mend
+    ///
+    /// Changes nothing: it writes one key of its own that expires, and sends no message to an agent. Exit code 0: all
+    /// right (warnings allowed); 1: problems; 64: wrong settings; 69: Redis, Sentinel or an agent does not answer.
+    Check(Box<check::Args>),
     /// Print a completion script for your shell
     Completions {
         /// bash, elvish, fish, powershell or zsh
@@ -86,6 +92,7 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Work(args) => work::main(*args),
         Command::Run(args) => run::main(*args),
         Command::Replay(args) => replay::main(*args),
+        Command::Check(args) => check::main(*args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "stream-dispatcher", &mut script);

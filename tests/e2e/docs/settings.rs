@@ -14,16 +14,18 @@ const BEGIN: &str = "<!-- generated from --help: begin -->\n";
 const END: &str = "<!-- generated from --help: end -->\n";
 
 /// What is read by whom, and its program with arguments.
-const COMMANDS: [(&str, &str, &[&str]); 7] = [
+const COMMANDS: [(&str, &str, &[&str]); 8] = [
     ("hook", "stream-dispatcher", &["hook"]),
     ("work", "stream-dispatcher", &["work"]),
     ("run", "stream-dispatcher", &["run"]),
     ("replay list", "stream-dispatcher", &["replay", "list"]),
     ("replay show", "stream-dispatcher", &["replay", "show"]),
     ("replay retry", "stream-dispatcher", &["replay", "retry"]),
+    ("check", "stream-dispatcher", &["check"]),
     ("scaler", "stream-scaler", &[]),
 ];
-const SECTIONS: [&str; 9] = ["Redis", "Stream", "Agents", "Alerts", "Hook", "Worker", "Process", "Scaler", "Replay"];
+const SECTIONS: [&str; 10] =
+    ["Redis", "Stream", "Agents", "Alerts", "Hook", "Worker", "Process", "Scaler", "Replay", "Check"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Setting {
@@ -70,6 +72,7 @@ fn setting(command: &str, heading: &str, option: &str) -> Option<Setting> {
     let values = |word: &&&str| word.starts_with('-') || word.starts_with('<');
     let (flag, meaning) = words.split_at(words.iter().take_while(values).count());
     let section = match heading {
+        _ if command == "check" && heading == "Options" => "Check",
         _ if command == "scaler" && heading == "Options" => "Scaler",
         "Options" | "Filters" | "Changing" | "Output" => "Replay",
         section => section,
