@@ -1,12 +1,13 @@
 //! What an operator asks before a rollout, or when something is odd: does everything work that is needed?
 //!
 //! One file looks at one subject; its judgement is pure and stands beside it. Nothing is written but one key with an
-//! expiry, no message goes to an agent, and every look has a deadline.
+//! expiry and one file beside the outbox, no message goes to an agent, and every look has a deadline.
 
 pub mod access;
 pub mod agents;
 pub mod finding;
 pub mod info;
+pub mod outbox;
 mod redis;
 pub mod sentinel;
 pub mod server;
@@ -22,6 +23,7 @@ use redis_stream::error::Error;
 use redis_stream::probe::Probe;
 
 use crate::dispatch::agents::Agents;
+use crate::outbox::OutboxSettings;
 use crate::settings::{LineSettings, WorkSettings};
 use access::Role;
 use finding::{Finding, Report, Subject};
@@ -37,6 +39,8 @@ pub struct Plan {
     pub line: LineSettings,
     /// The worker's settings, where it is meant.
     pub work: Option<WorkSettings>,
+    /// The hook's outbox, where the hook is meant.
+    pub outbox: Option<OutboxSettings>,
     /// From SIGTERM to the end.
     pub grace: Duration,
     /// For which program.
@@ -50,8 +54,11 @@ pub struct Plan {
 /// Looks at everything, at once as far as possible.
 pub async fn run(plan: &Plan) -> Report {
     let named = if plan.role.dispatches() { agents::named(&plan.line) } else { BTreeSet::new() };
-    let (redis, mut looked) =
-        tokio::join!(redis_side(plan), agents::look(&plan.agents, named.iter().cloned(), plan.within));
+    let (redis, mut looked, outbox) = tokio::join!(
+        redis_side(plan),
+        agents::look(&plan.agents, named.iter().cloned(), plan.within),
+        outbox::look(plan.outbox.as_ref(), plan.within),
+    );
     let (mut findings, routed) = redis;
     let more = routed.into_iter().map(|agent| qualified(&plan.line, &agent)).filter(|agent| !named.contains(agent));
     let more: BTreeSet<_> = more.collect();
@@ -60,6 +67,7 @@ pub async fn run(plan: &Plan) -> Report {
     }
     findings.extend(settings::judge(&plan.line, plan.work.as_ref(), plan.grace));
     findings.extend(looked);
+    findings.extend(outbox);
     Report::new(findings)
 }
 

@@ -64,7 +64,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("hmget", "hw", "HMGET {none} f"),
     ("hgetall", "w", "HGETALL {none}"),
     ("hset", "hw", "HSET {none} f v odd"),
-    ("hsetnx", "w", "HSETNX {key} f v"),
+    ("hsetnx", "hw", "HSETNX {key} f v"),
     ("hdel", "hw", "HDEL {none} f"),
     ("hexists", "w", "HEXISTS {none} f"),
     ("hincrby", "w", "HINCRBY {none} f bad"),
@@ -86,6 +86,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("xdel", "w", "XDEL {none} bad"),
     ("xlen", "ws", "XLEN {none}"),
     ("xrange", "hws", "XRANGE {none} bad bad"),
+    ("xread", "h", "XREAD COUNT 1 STREAMS {none} 0"),
     ("xreadgroup", "w", "XREADGROUP GROUP g c COUNT 1 STREAMS {none} >"),
     ("xack", "w", "XACK {none} g 1-0"),
     ("xclaim", "w", "XCLAIM {none} g c 1 1-0"),
@@ -97,6 +98,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("xinfo|consumers", "w", "XINFO CONSUMERS {none} g"),
     ("xinfo|stream", "s", "XINFO STREAM {none}"),
     ("type", "hw", "TYPE {none}"),
+    ("wait", "h", "WAIT 0 1"),
 ];
 
 /// The commands that a program needs, as ACLs name them.
@@ -144,13 +146,13 @@ pub fn key_trials(role: Role, names: &Names, agent: &str) -> Vec<Trial> {
         ("hws", names.waiting(agent)),
         ("hw", names.agent_keys(agent).health),
         ("hw", names.dead_letters.clone()),
-        ("w", names.parked.clone()),
+        ("hw", names.parked.clone()),
         ("w", names.routing.clone()),
         ("w", guard),
         ("hw", "incident:dispatch:check-investigation".to_owned()),
         ("hw", "incident:artifact:check:alert".to_owned()),
         ("h", "incident:alert:check".to_owned()),
-        ("w", OUTCOMES.to_owned()),
+        ("hw", OUTCOMES.to_owned()),
     ];
     let writes = role != Role::Scaler;
     let words = |key: &String| {

@@ -42,6 +42,8 @@ pub(super) struct Args {
     #[command(flatten)]
     hook: args::HookArgs,
     #[command(flatten)]
+    outbox: args::OutboxArgs,
+    #[command(flatten)]
     process: args::ProcessArgs,
 }
 
@@ -90,7 +92,10 @@ pub(super) fn main(args: Args) -> Result<u8, Failure> {
         };
         let _telemetry = daemon::init(telemetry)?;
         Ok::<_, Failure>(check::run(&plan).await)
-    })?;
+    });
+    // A disk that hangs holds nobody up.
+    runtime.shutdown_background();
+    let report = report?;
     let code = report.code(strict);
     let mut out = anstream::stdout();
     // Whoever reads has seen enough; the code says the rest.
@@ -111,9 +116,11 @@ fn plan(mut args: Args) -> Result<Plan, Failure> {
     let work = matches!(role, Role::Work | Role::All).then(|| settings::work(&args.work, &mut mistakes));
     let process = settings::process(&args.process, &mut mistakes);
     let line = settings::line(args.line, &mut mistakes);
+    let mut outbox = None;
     if matches!(role, Role::Hook | Role::All) {
         let target = line.as_ref().map_or("", |line| line.default_agent.as_str());
         settings::hook(&args.hook, &args.alerts, target, &mut mistakes);
+        outbox = Some(settings::outbox(&args.outbox, &mut mistakes).outbox);
     }
     if role != Role::Hook {
         settings::require_redis(line.as_ref(), &mut mistakes);
@@ -121,7 +128,7 @@ fn plan(mut args: Args) -> Result<Plan, Failure> {
     let (Some(line), true) = (line, mistakes.is_empty()) else { return Err(mistakes.into()) };
     let agents = Process::agents(&line)?;
     let within = args.timeout.unwrap_or(Duration::from_secs(3));
-    Ok(Plan { line, work, grace: process.grace, role, within, agents })
+    Ok(Plan { line, work, outbox, grace: process.grace, role, within, agents })
 }
 
 fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {

@@ -8,7 +8,7 @@ use line_tests::Redis;
 use line_tests::line::DATABASE;
 use stream_dispatcher::check::access::{Role, commands};
 
-use super::counter::{MARKER, agent, check, server, settings};
+use super::counter::{MARKER, agent, check, server, without_redis};
 
 /// The line of the page that defines a user, with [`MARKER`] as the password.
 fn user(name: &str) -> Result<String> {
@@ -48,14 +48,14 @@ async fn the_users_of_the_page_suffice_and_a_missing_command_is_named() -> Resul
     let agent = agent().await?;
     let lines = USERS.iter().map(|(_, name, _)| user(name)).collect::<Result<Vec<_>>>()?;
     let redis = server(&lines.iter().map(String::as_str).collect::<Vec<_>>()).await?;
-    let agents = settings(&redis, &agent).pop().context("no agent")?;
+    let agents = without_redis(&agent);
     for (role, name, _) in USERS {
-        let settings = [as_user(&redis, name), vec![agents.clone()]].concat();
+        let settings = [as_user(&redis, name), agents.clone()].concat();
         let said = check(&["--for", role, "-o", "json"], &settings).await?;
         ensure!(said.code == 0 && said.amiss()?.is_empty(), "{role}: {said:?}");
         said.expect("ok", "permissions", &[name])?;
     }
-    let settings = [as_user(&redis, "incident-worker"), vec![agents]].concat();
+    let settings = [as_user(&redis, "incident-worker"), agents].concat();
     let mut client = redis.client().await?;
     client.cmd(&["ACL", "SETUSER", "incident-worker", "-xautoclaim", "-hsetnx"]).await?;
     let said = check(&["--for", "work", "-o", "json"], &settings).await?;

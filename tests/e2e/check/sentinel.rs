@@ -3,13 +3,11 @@
 use anyhow::{Result, ensure};
 use line_tests::{Agent, Trio, TrioOptions};
 
-use super::counter::{MARKER, agent, check, good, json};
+use super::counter::{MARKER, agent, check, good, json, without_redis};
 
 fn of_trio(trio: &Trio, agent: &Agent) -> Vec<(&'static str, String)> {
-    vec![
-        ("REDIS_SENTINELS", trio.sentinels().join(",")),
-        ("KAGENT_A2A_URL", format!("{}/?agent={{agent}}", agent.url())),
-    ]
+    let sentinels = ("REDIS_SENTINELS", trio.sentinels().join(","));
+    std::iter::once(sentinels).chain(without_redis(agent)).collect()
 }
 
 fn secrets() -> [(&'static str, String); 2] {

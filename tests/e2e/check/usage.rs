@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use line_tests::{Agent, AgentKind, AgentOptions};
 
-use super::counter::{MARKER, agent, check, json, server, settings};
+use super::counter::{MARKER, agent, check, json, server, settings, without_redis};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_settings_are_64_and_no_redis_is_the_hook_s_alone() -> Result<()> {
@@ -15,7 +15,7 @@ async fn wrong_settings_are_64_and_no_redis_is_the_hook_s_alone() -> Result<()> 
     }
     ensure!(check(&["--for", "nobody"], &[]).await?.code == 64);
     let agent = agent().await?;
-    let alone = [("KAGENT_A2A_URL", format!("{}/?agent={{agent}}", agent.url()))];
+    let alone = without_redis(&agent);
     let said = check(&["--for", "hook", "-o", "json"], &alone).await?;
     ensure!(said.code == 0 && said.amiss()? == ["no-redis"], "{said:?}");
     Ok(())
@@ -60,4 +60,34 @@ async fn an_agent_that_refuses_the_token_is_a_problem() -> Result<()> {
     settings.push(("A2A_VERSION", "1.0".to_owned()));
     let said = json(&settings).await?;
     said.expect("warning", "card", &["0.3", "A2A_VERSION is 1.0"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_place_of_the_outbox_is_tried() -> Result<()> {
+    let agent = agent().await?;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let at = |path: &str| {
+        let mut settings = without_redis(&agent);
+        settings.retain(|(name, _)| *name != "OUTBOX_PATH");
+        settings.push(("OUTBOX_PATH", path.to_owned()));
+        settings
+    };
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let said = check(&["--for", "hook", "-o", "json"], &at(&path("outbox.redb"))).await?;
+    ensure!(said.code == 0 && said.amiss()? == ["no-redis"], "{said:?}");
+    said.expect("ok", "outbox", &["not there yet"])?;
+    said.expect("ok", "space", &["MiB are free"])?;
+    ensure!(std::fs::read_dir(folder.path())?.next().is_none(), "something is left behind");
+    std::fs::create_dir(path("folder"))?;
+    let said = check(&["--for", "hook", "-o", "json"], &at(&path("folder"))).await?;
+    ensure!(said.code == 1, "{said:?}");
+    said.expect("problem", "outbox", &["not a file", "OUTBOX_PATH"])?;
+    let said = check(&["--for", "hook", "-o", "json"], &at(&path("nowhere/outbox.redb"))).await?;
+    ensure!(said.code == 0, "{said:?}");
+    said.expect("warning", "outbox", &["not there", "mount the volume"])?;
+    let said = check(&["--for", "hook", "-o", "json"], &at("/proc/outbox.redb")).await?;
+    ensure!(said.code == 1, "{said:?}");
+    said.expect("problem", "fsync", &["nothing can be written"])?;
+    let said = check(&["--for", "hook", "-o", "json"], &at("")).await?;
+    said.expect("warning", "outbox", &["OUTBOX_PATH is not set"])
 }

@@ -24,8 +24,8 @@ const COMMANDS: [(&str, &str, &[&str]); 8] = [
     ("check", "stream-dispatcher", &["check"]),
     ("scaler", "stream-scaler", &[]),
 ];
-const SECTIONS: [&str; 10] =
-    ["Redis", "Stream", "Agents", "Alerts", "Hook", "Worker", "Process", "Scaler", "Replay", "Check"];
+const SECTIONS: [&str; 11] =
+    ["Redis", "Stream", "Agents", "Alerts", "Hook", "Outbox", "Worker", "Process", "Scaler", "Replay", "Check"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Setting {
