@@ -2,9 +2,12 @@
 //!
 //! [`escape`] makes foreign text safe to print, [`item`] is one entry where it lies, [`filter`] says
 //! which are meant, [`scan`] reads them page by page, [`find`] by their ids, [`row`] sums one up,
-//! [`show`] tells all of it, [`plan`] decides what a retry means for it, [`retry`] does that.
+//! [`show`] tells all of it, [`plan`] decides what a retry means for it, [`retry`] does that, [`drop`] gives it
+//! up; [`did`] says what became of it.
 //! Nothing here prints.
 
+pub mod did;
+pub mod drop;
 pub mod escape;
 pub mod filter;
 pub mod find;

@@ -2,6 +2,8 @@
 
 #[path = "replay/counter.rs"]
 mod counter;
+#[path = "replay/dropping.rs"]
+mod dropping;
 #[path = "replay/looking.rs"]
 mod looking;
 #[path = "replay/refusing.rs"]

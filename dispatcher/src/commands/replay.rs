@@ -1,7 +1,10 @@
 //! `replay`: an operator's view of what is not settled, and running it again.
 
+mod change;
+mod drop;
 mod list;
 mod print;
+mod progress;
 mod retry;
 mod show;
 
@@ -22,10 +25,10 @@ use tokio_util::task::TaskTracker;
 use super::Failure;
 use crate::dispatch::agents::AgentName;
 use crate::dispatch::names::Names;
+use crate::replay::did::PATIENCE;
 use crate::replay::escape;
 use crate::replay::filter::{Filter, Now, Selection};
 use crate::replay::item::Item;
-use crate::replay::retry::PATIENCE;
 use crate::replay::scan::Scan;
 use crate::settings::{self, LineSettings, args};
 
@@ -44,6 +47,8 @@ enum Command {
     Show(show::Args),
     /// Give back what is stuck, run again what is parked or dead
     Retry(retry::Args),
+    /// Give up what nobody wants to run: a dead letter, acknowledged
+    Drop(drop::Args),
 }
 
 /// Where Redis and the agents are.
@@ -165,6 +170,7 @@ pub(super) fn main(args: Args) -> Result<u8, Failure> {
             Command::List(args) => list::main(args).await,
             Command::Show(args) => show::main(args).await,
             Command::Retry(args) => retry::main(args).await,
+            Command::Drop(args) => drop::main(args).await,
         }
     })
 }

@@ -192,6 +192,9 @@ async fn the_users_of_the_page_may_do_all_that_is_needed() -> Result<()> {
     worker.program.kill9().await?;
     let said = replay(&trio, &agent, &["retry", "--all", "--state", "pending", "--force", "--yes"]).await?;
     ensure!(said.contains("retried=1"), "{said}");
+    books.add("incident:events", &[("workflow_id", "am-21"), ("text", "echo")]).await?;
+    let said = replay(&trio, &agent, &["drop", "am-21", "--reason", "not needed", "--yes"]).await?;
+    ensure!(said.contains("dropped=1"), "{said}");
     let mut other = Member::dispatcher("work", &settings(&trio, &agent, "incident-worker")).await?;
     drained(&mut books).await?;
     other.program.signal(Signal::TERM)?;

@@ -14,13 +14,14 @@ const BEGIN: &str = "<!-- generated from --help: begin -->\n";
 const END: &str = "<!-- generated from --help: end -->\n";
 
 /// What is read by whom, and its program with arguments.
-const COMMANDS: [(&str, &str, &[&str]); 8] = [
+const COMMANDS: [(&str, &str, &[&str]); 9] = [
     ("hook", "stream-dispatcher", &["hook"]),
     ("work", "stream-dispatcher", &["work"]),
     ("run", "stream-dispatcher", &["run"]),
     ("replay list", "stream-dispatcher", &["replay", "list"]),
     ("replay show", "stream-dispatcher", &["replay", "show"]),
     ("replay retry", "stream-dispatcher", &["replay", "retry"]),
+    ("replay drop", "stream-dispatcher", &["replay", "drop"]),
     ("check", "stream-dispatcher", &["check"]),
     ("scaler", "stream-scaler", &[]),
 ];
@@ -112,7 +113,7 @@ fn tables(settings: &[(Setting, Vec<&str>)]) -> Result<String> {
                 if default.contains(' ') { default.to_owned() } else { code(&default.to_owned()) }
             });
             let meaning = setting.meaning.replace("values: - ", "values: ").replace(" - ", "; ").replace('|', "\\|");
-            let commands = commands.join(", ").replace("replay list, replay show, replay retry", "replay");
+            let commands = commands.join(", ").replace("replay list, replay show, replay retry, replay drop", "replay");
             writeln!(text, "| {variable} | `{}` | {default} | {meaning} | {commands} |", setting.flag)?;
         }
     }
