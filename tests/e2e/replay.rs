@@ -1,5 +1,7 @@
 //! `stream-dispatcher replay`, as an operator uses it.
 
+#[path = "replay/carrying.rs"]
+mod carrying;
 #[path = "replay/counter.rs"]
 mod counter;
 #[path = "replay/dropping.rs"]

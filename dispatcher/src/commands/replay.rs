@@ -2,6 +2,8 @@
 
 mod change;
 mod drop;
+mod export;
+mod import;
 mod list;
 mod print;
 mod progress;
@@ -49,6 +51,10 @@ enum Command {
     Retry(retry::Args),
     /// Give up what nobody wants to run: a dead letter, acknowledged
     Drop(drop::Args),
+    /// Write what is pending, waiting, parked and dead to a file, one JSON object a line
+    Export(export::Args),
+    /// Put what was exported onto the stream, unless it is known there
+    Import(import::Args),
 }
 
 /// Where Redis and the agents are.
@@ -110,10 +116,15 @@ enum Trouble {
     Unreachable(Error),
     #[error("{0}")]
     Redis(#[from] Error),
-    #[error("the output cannot be written: {0}")]
+    #[error("a file cannot be read or written: {0}")]
     Output(#[from] io::Error),
     #[error("{0}")]
     Setup(#[from] Failure),
+}
+
+/// The error with the name of the file.
+fn named(file: &str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{file}: {error}"))
 }
 
 impl Trouble {
@@ -171,6 +182,8 @@ pub(super) fn main(args: Args) -> Result<u8, Failure> {
             Command::Show(args) => show::main(args).await,
             Command::Retry(args) => retry::main(args).await,
             Command::Drop(args) => drop::main(args).await,
+            Command::Export(args) => export::main(args).await,
+            Command::Import(args) => import::main(args).await,
         }
     })
 }

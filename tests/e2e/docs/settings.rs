@@ -14,7 +14,7 @@ const BEGIN: &str = "<!-- generated from --help: begin -->\n";
 const END: &str = "<!-- generated from --help: end -->\n";
 
 /// What is read by whom, and its program with arguments.
-const COMMANDS: [(&str, &str, &[&str]); 9] = [
+const COMMANDS: [(&str, &str, &[&str]); 11] = [
     ("hook", "stream-dispatcher", &["hook"]),
     ("work", "stream-dispatcher", &["work"]),
     ("run", "stream-dispatcher", &["run"]),
@@ -22,6 +22,8 @@ const COMMANDS: [(&str, &str, &[&str]); 9] = [
     ("replay show", "stream-dispatcher", &["replay", "show"]),
     ("replay retry", "stream-dispatcher", &["replay", "retry"]),
     ("replay drop", "stream-dispatcher", &["replay", "drop"]),
+    ("replay export", "stream-dispatcher", &["replay", "export"]),
+    ("replay import", "stream-dispatcher", &["replay", "import"]),
     ("check", "stream-dispatcher", &["check"]),
     ("scaler", "stream-scaler", &[]),
 ];
@@ -113,7 +115,9 @@ fn tables(settings: &[(Setting, Vec<&str>)]) -> Result<String> {
                 if default.contains(' ') { default.to_owned() } else { code(&default.to_owned()) }
             });
             let meaning = setting.meaning.replace("values: - ", "values: ").replace(" - ", "; ").replace('|', "\\|");
-            let commands = commands.join(", ").replace("replay list, replay show, replay retry, replay drop", "replay");
+            let commands = commands
+                .join(", ")
+                .replace("replay list, replay show, replay retry, replay drop, replay export, replay import", "replay");
             writeln!(text, "| {variable} | `{}` | {default} | {meaning} | {commands} |", setting.flag)?;
         }
     }
