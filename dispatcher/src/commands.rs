@@ -2,6 +2,7 @@
 
 mod check;
 mod hook;
+mod outbox;
 mod process;
 mod replay;
 mod run;
@@ -39,6 +40,8 @@ enum Command {
     /// Changes nothing: it writes one key of its own that expires, and sends no message to an agent. Exit code 0: all
     /// right (warnings allowed); 1: problems; 64: wrong settings; 69: Redis, Sentinel or an agent does not answer.
     Check(Box<check::Args>),
+    /// Empty the outbox of a hook that does not run any more
+    Outbox(outbox::Args),
     /// Print a completion script for your shell
     Completions {
         /// bash, elvish, fish, powershell or zsh
@@ -95,6 +98,7 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Run(args) => run::main(*args),
         Command::Replay(args) => replay::main(*args),
         Command::Check(args) => check::main(*args),
+        Command::Outbox(args) => outbox::main(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "stream-dispatcher", &mut script);

@@ -14,6 +14,7 @@ pub mod find;
 pub mod id;
 pub mod import;
 pub mod item;
+pub mod kept;
 pub mod plan;
 pub mod portable;
 pub mod retry;
