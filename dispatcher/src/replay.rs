@@ -2,7 +2,7 @@
 //!
 //! [`escape`] makes foreign text safe to print, [`item`] is one entry where it lies, [`filter`] says
 //! which are meant, [`scan`] reads them page by page, [`find`] by their ids, [`row`] sums one up,
-//! [`show`] tells all of it, [`plan`] decides what a retry means for it, [`retry`] does that, [`drop`] gives it
+//! [`show`] tells all of it, [`plan`] decides what a retry means for it, [`retry`] does that, [`mod@drop`] gives it
 //! up; [`did`] says what became of it. [`portable`] is an incident in a file, [`import`] brings it back.
 //! Nothing here prints.
 
