@@ -17,6 +17,7 @@ pub mod prober;
 pub mod process;
 pub mod redis;
 pub mod resp;
+pub mod road;
 pub mod sentinel;
 
 pub use agent::{Agent, AgentKind, AgentOptions, Execution};
@@ -27,4 +28,5 @@ pub use prober::Prober;
 pub use process::Program;
 pub use redis::{Redis, RedisOptions};
 pub use resp::{Client, Reply};
+pub use road::{Road, Weather};
 pub use sentinel::{Trio, TrioOptions};

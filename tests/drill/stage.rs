@@ -1,0 +1,190 @@
+//! Everything the drill starts. Dropping it kills the processes and removes their folders.
+
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use line_tests::line::{DATABASE, Settings};
+use line_tests::{Agent, AgentKind, AgentOptions, Client, Member, Road, Trio, TrioOptions};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use crate::kinds::{LEASE, Sight, UNCERTAIN};
+use crate::lives::Lives;
+use crate::options::{Control, Options};
+
+const WORKERS: usize = 3;
+/// More than `SHUTDOWN_GRACE`.
+const LEAVE_WITHIN: Duration = Duration::from_secs(20);
+
+/// The line, as processes on free ports.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) trio: Trio,
+    /// In the order of [`Sight::BOTH`], as the hooks.
+    pub(crate) agents: Vec<Agent>,
+    pub(crate) hooks: Vec<Place>,
+    pub(crate) workers: Vec<Place>,
+    pub(crate) lives: Lives,
+    pub(crate) folder: TempDir,
+}
+
+/// A process of the product: it may be ended and started again, its road and settings stay.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) name: String,
+    pub(crate) road: Road,
+    pub(crate) address: watch::Sender<String>,
+    command: &'static str,
+    settings: Settings,
+    member: Member,
+    lives: Lives,
+}
+
+impl Stage {
+    /// Starts one after the other.
+    pub(crate) async fn start(options: &Options) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("drill-").tempdir()?;
+        // Only what SAVE was asked for is on disk: a master that is killed may come back with that.
+        let trio = Trio::start(TrioOptions { config: vec!["appendonly no".into()], ..TrioOptions::default() }).await?;
+        let mut agents = Vec::new();
+        for kind in [AgentKind::V10, AgentKind::V03] {
+            agents.push(Agent::start(kind, AgentOptions::default()).await?);
+        }
+        let config = folder.path().join("agents.toml");
+        std::fs::write(&config, profiles(&agents))?;
+        let mut stage = Self { trio, agents, hooks: Vec::new(), workers: Vec::new(), lives: Lives::default(), folder };
+        for sight in Sight::BOTH {
+            let settings = hook_settings(&config, stage.folder.path(), sight, options.control);
+            let hook = stage.place("hook", sight.agent(), settings).await?;
+            stage.hooks.push(hook);
+        }
+        for number in 1..=WORKERS {
+            let worker = stage.place("work", &number.to_string(), worker_settings(&config, options.control)).await?;
+            stage.workers.push(worker);
+        }
+        Ok(stage)
+    }
+
+    async fn place(&self, command: &'static str, name: &str, settings: Settings) -> Result<Place> {
+        let road = Road::open(&self.trio.addresses(), &self.trio.sentinels()).await?;
+        let settings = settings.with("REDIS_SENTINELS", road.sentinels().join(","));
+        let member = Member::dispatcher(command, &settings).await?;
+        self.lives.begin(&member.admin);
+        let address = watch::Sender::new(member.http.clone());
+        let lives = self.lives.clone();
+        Ok(Place { name: format!("{command} {name}"), road, address, command, settings, member, lives })
+    }
+
+    /// Fails if a program has ended.
+    pub(crate) fn all_running(&mut self) -> Result<()> {
+        for place in self.hooks.iter_mut().chain(&mut self.workers) {
+            let running = place.member.program.is_running();
+            ensure!(running, "{} has ended by itself: {}", place.name, place.member.program.tail());
+        }
+        Ok(())
+    }
+
+    /// Hooks and workers.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.hooks.iter().chain(&self.workers)
+    }
+
+    /// Writes the logs of the present processes into a folder.
+    pub(crate) fn keep_logs(&self, folder: Option<&Path>) -> Result<()> {
+        let Some(folder) = folder else { return Ok(()) };
+        std::fs::create_dir_all(folder)?;
+        for place in self.places() {
+            std::fs::write(folder.join(format!("{}.log", place.name.replace(' ', "-"))), place.log())?;
+        }
+        Ok(())
+    }
+
+    /// A connection to the master, in the line's database.
+    pub(crate) async fn master(&self) -> Result<Client> {
+        self.trio.client(DATABASE).await
+    }
+}
+
+impl Place {
+    /// SIGKILL, and another process in its place.
+    pub(crate) async fn kill_and_start(&mut self) -> Result<()> {
+        self.lives.end(&self.member.admin).await;
+        self.member.program.kill9().await?;
+        self.start().await
+    }
+
+    /// SIGTERM, and another process in its place once it has ended; gives how it ended.
+    pub(crate) async fn end_and_start(&mut self) -> Result<ExitStatus> {
+        self.lives.end(&self.member.admin).await;
+        let status = self.member.program.terminate(LEAVE_WITHIN).await?;
+        self.start().await?;
+        Ok(status)
+    }
+
+    /// SIGSTOP or SIGCONT.
+    pub(crate) fn pause(&mut self, paused: bool) -> Result<()> {
+        if paused { self.member.program.pause() } else { self.member.program.resume() }
+    }
+
+    /// Where its metrics are.
+    pub(crate) fn admin(&self) -> &str {
+        &self.member.admin
+    }
+
+    /// Everything that the present process has logged.
+    pub(crate) fn log(&self) -> String {
+        self.member.program.log()
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        let started = Member::dispatcher(self.command, &self.settings).await;
+        self.member = started.with_context(|| format!("{} could not be started again", self.name))?;
+        self.lives.begin(&self.member.admin);
+        self.address.send_replace(self.member.http.clone());
+        Ok(())
+    }
+}
+
+/// The settings file: one agent that lists, one that is blind and answers a send at the run's end.
+fn profiles(agents: &[Agent]) -> String {
+    let url = |index: usize| agents.get(index).map(Agent::url).unwrap_or_default();
+    format!(
+        "[defaults]\nmax_runs = 100000\nrun_deadline = \"25s\"\nsend_timeout = \"3s\"\n\
+         [agents.\"kagent/{}\"]\nurl = \"{}/\"\nversion = \"1.0\"\nrecovery = \"list\"\n\
+         [agents.\"kagent/{}\"]\nurl = \"{}/\"\nversion = \"0.3\"\nrecovery = \"none\"\nmode = \"blocking\"\n",
+        Sight::Listing.agent(),
+        url(0),
+        Sight::Blind.agent(),
+        url(1),
+    )
+}
+
+fn common(config: &Path) -> Settings {
+    Settings::default()
+        .with("CONFIG", config.to_string_lossy())
+        .with("MIN_IDLE_MS", format!("{:.0}", LEASE * 1000.0))
+        .with("BLOCK_MS", "1000")
+        .with("SHUTDOWN_GRACE", "15s")
+        .with("DISPATCHER_WORKERS", "20")
+}
+
+fn hook_settings(config: &Path, folder: &Path, sight: Sight, control: Option<Control>) -> Settings {
+    let settings = common(config)
+        .with("ALERTMANAGER_TARGET_AGENT", sight.agent())
+        .with("DIRECT_AFTER_UNCERTAIN", format!("{}s", UNCERTAIN.as_secs()));
+    if control == Some(Control::Outbox) {
+        return settings;
+    }
+    let outbox = folder.join(format!("outbox-{}", sight.agent()));
+    settings.with("OUTBOX_PATH", outbox.to_string_lossy())
+}
+
+fn worker_settings(config: &Path, control: Option<Control>) -> Settings {
+    match control {
+        Some(Control::Renewal) => common(config).with("DRILL_CONTROL", "no-renewal"),
+        Some(Control::Recovery) => common(config).with("DRILL_CONTROL", "no-recovery"),
+        Some(Control::Outbox) | None => common(config),
+    }
+}

@@ -1,0 +1,1 @@
+//! The short drill: one round of different faults, from a fixed seed.
