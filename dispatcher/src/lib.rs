@@ -5,6 +5,8 @@
 //! assembles programs out of them.
 
 pub mod commands;
+#[cfg(feature = "controls")]
+mod controls;
 pub mod dispatch;
 pub mod hook;
 pub mod incident;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// Longest run that the load orders, and longest wait of an agent's fault.
 pub(crate) const LONGEST_RUN: f64 = 10.0;
 /// `MIN_IDLE_MS` of the drill, seconds.
@@ -10,7 +12,7 @@ pub(crate) const LEASE: f64 = 3.0;
 pub(crate) const UNCERTAIN: Duration = Duration::from_secs(60);
 
 /// Whose trouble it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum Group {
     Worker,
     Hook,
@@ -23,7 +25,7 @@ pub(crate) enum Group {
 }
 
 /// Where a second run is allowed while a fault lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum Doubles {
     /// Nowhere.
     Never,
@@ -36,7 +38,7 @@ pub(crate) enum Doubles {
 }
 
 /// A kind of fault: its name on the command line, its group, its mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Kind {
     pub(crate) id: &'static str,
     pub(crate) group: Group,
@@ -130,7 +132,7 @@ impl Kind {
 }
 
 /// What an agent can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) enum Sight {
     /// It lists its tasks.
     Listing,

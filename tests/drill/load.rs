@@ -35,11 +35,6 @@ impl Notes {
         self.locked().clone()
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.locked().len()
-    }
-
     fn add(&self, posted: Posted) -> usize {
         let mut list = self.locked();
         list.push(posted);

@@ -9,6 +9,7 @@ use clap::Parser;
 
 mod books;
 mod clock;
+mod disk;
 mod faults;
 mod kinds;
 mod lives;
@@ -95,6 +96,7 @@ fn summed_up(
         seed,
         faults: report::rows(&played.faults, &played.verdict),
         made: played.faults.len(),
+        timeline: played.faults,
         verdict: played.verdict,
         counted_by_product: counted,
         plain_acknowledged: played.plain_acknowledged,
@@ -140,8 +142,8 @@ fn line(name: &str, finding: &Finding) -> String {
     let since = |at: &f64| format!("{:+.2}", at - finding.posted);
     let runs: Vec<_> = finding.runs.iter().map(since).collect();
     let fault = finding.fault.map_or("-".to_owned(), |fault| (fault + 1).to_string());
-    let Finding { incident, agent, state, reason, posted, .. } = finding;
+    let Finding { incident, agent, order, state, reason, posted, .. } = finding;
     format!(
-        "{name}: {incident} at {agent}, posted {posted:.2}, runs {runs:?}, record {state:?} {reason:?}, fault {fault}\n"
+        "{name}: {incident} at {agent} ({order}), posted {posted:.2}, runs {runs:?}, record {state:?} {reason:?}, fault {fault}\n"
     )
 }

@@ -36,7 +36,6 @@ pub(crate) struct Posted {
 #[derive(Debug, Clone)]
 pub(crate) struct Ran {
     pub(crate) fingerprint: String,
-    pub(crate) sight: Sight,
     pub(crate) at: f64,
 }
 
@@ -60,7 +59,7 @@ impl Book {
 }
 
 /// A fault that was made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Injected {
     pub(crate) kind: Kind,
     pub(crate) start: f64,
@@ -90,6 +89,8 @@ pub(crate) struct Finding {
     pub(crate) incident: String,
     pub(crate) fingerprint: String,
     pub(crate) agent: &'static str,
+    /// What the agent was told to do.
+    pub(crate) order: String,
     /// Unix seconds.
     pub(crate) posted: f64,
     pub(crate) runs: Vec<f64>,
@@ -175,6 +176,7 @@ fn weigh(verdict: &mut Verdict, alert: &Posted, times: Vec<f64>, book: &Book, fa
         incident: alert.incident.clone(),
         fingerprint: alert.fingerprint.clone(),
         agent: alert.sight.agent(),
+        order: alert.order.clone(),
         posted: alert.at,
         extra: times.len().saturating_sub(1),
         runs: times,
@@ -244,8 +246,8 @@ mod tests {
         }
     }
 
-    fn run(number: u64, sight: Sight, at: f64) -> Ran {
-        Ran { fingerprint: format!("{number:016x}"), sight, at }
+    fn run(number: u64, at: f64) -> Ran {
+        Ran { fingerprint: format!("{number:016x}"), at }
     }
 
     fn fault(id: &str, start: f64, sight: Option<Sight>) -> Injected {
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn what_was_promised_and_neither_ran_nor_died_is_lost() {
         let posted: Vec<_> = (1..=6).map(|number| alert(number, Sight::Listing)).collect();
-        let ran = [run(1, Sight::Listing, 101.0), run(4, Sight::Listing, 101.0), run(5, Sight::Listing, 101.0)];
+        let ran = [run(1, 101.0), run(4, 101.0), run(5, 101.0)];
         let books = books(&[(1, "settled", 1, 0), (2, "dead", 1, 1), (3, "settled", 1, 0), (4, "accepted", 1, 0)]);
         let verdict = judge(&posted, &ran, &books, &[fault("failover", 99.0, None)]);
         let lost: Vec<_> = verdict.lost.iter().map(|lost| (lost.incident.as_str(), lost.fault)).collect();
@@ -284,7 +286,7 @@ mod tests {
         unanswered.accepted = None;
         let nothing = judge(&[unanswered.clone()], &[], &HashMap::new(), &[]);
         assert!(nothing.complaints().is_empty() && nothing.incidents == 0);
-        let twice = [run(1, Sight::Listing, 101.0), run(1, Sight::Listing, 102.0)];
+        let twice = [run(1, 101.0), run(1, 102.0)];
         assert_eq!(judge(&[unanswered], &twice, &HashMap::new(), &[]).unallowed.len(), 1);
     }
 
@@ -301,7 +303,7 @@ mod tests {
             ("master-stop", 50.0, None, Sight::Listing, true),
         ];
         for (id, start, only, sight, allowed) in cases {
-            let ran = [run(1, sight, 101.0), run(1, sight, 140.0)];
+            let ran = [run(1, 101.0), run(1, 140.0)];
             let verdict = judge(&[alert(1, sight)], &ran, &books(&[(1, "settled", 1, 0)]), &[fault(id, start, only)]);
             assert_eq!((verdict.allowed.len() == 1, verdict.unallowed.len() == 1), (allowed, !allowed), "{id} {start}");
             assert_eq!(verdict.doubled(), 1);
@@ -310,7 +312,7 @@ mod tests {
 
     #[test]
     fn each_further_run_needs_its_fault() {
-        let ran = [101.0, 140.0, 141.0].map(|at| run(1, Sight::Blind, at));
+        let ran = [101.0, 140.0, 141.0].map(|at| run(1, at));
         let faults = [fault("worker-kill", 100.0, None)];
         let verdict = judge(&[alert(1, Sight::Blind)], &ran, &books(&[(1, "settled", 1, 0)]), &faults);
         assert_eq!((verdict.unallowed.len(), verdict.doubled()), (1, 2));

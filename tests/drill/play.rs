@@ -48,7 +48,7 @@ pub(crate) async fn play(stage: &mut Stage, schedule: Schedule, options: &Option
     let counting = stage.lives.watch();
     let rate = Rate { every: Duration::from_millis(options.every), most: options.incidents };
     let hooks = Sight::BOTH.into_iter().zip(&stage.hooks).map(|(sight, hook)| (sight, hook.address.subscribe()));
-    let logs = Sight::BOTH.into_iter().zip(&stage.agents).map(|(sight, agent)| (sight, agent.log_file()));
+    let logs = stage.agents.iter().map(|agent| agent.log_file());
     let mut watch = Watch {
         runs: Runs::new(logs),
         load: Load::start(hooks.collect(), rate),

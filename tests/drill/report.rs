@@ -13,6 +13,8 @@ const HEADINGS: [&str; 8] =
 pub(crate) struct Report {
     pub(crate) seed: u64,
     pub(crate) faults: Vec<Row>,
+    /// One after the other.
+    pub(crate) timeline: Vec<Injected>,
     pub(crate) made: usize,
     pub(crate) verdict: Verdict,
     /// `dispatch_duplicate_possible_total` over all lives of all processes.
@@ -135,6 +137,7 @@ mod tests {
             incident: "am-1".into(),
             fingerprint: "1".into(),
             agent: "blind",
+            order: "echo".into(),
             posted: 0.0,
             runs: vec![1.0, 2.0],
             state: String::new(),

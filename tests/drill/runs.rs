@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use line_tests::Execution;
 
-use crate::kinds::Sight;
 use crate::oracle::Ran;
 
 /// What stands before the fingerprint in the text that an agent is given.
@@ -17,18 +16,18 @@ const FINGERPRINT: usize = 16;
 /// Logs of several agents.
 #[derive(Debug)]
 pub(crate) struct Runs {
-    files: Vec<(Sight, PathBuf, u64)>,
+    files: Vec<(PathBuf, u64)>,
     ran: Vec<Ran>,
 }
 
 impl Runs {
-    pub(crate) fn new(files: impl IntoIterator<Item = (Sight, PathBuf)>) -> Self {
-        Self { files: files.into_iter().map(|(sight, file)| (sight, file, 0)).collect(), ran: Vec::new() }
+    pub(crate) fn new(files: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { files: files.into_iter().map(|file| (file, 0)).collect(), ran: Vec::new() }
     }
 
     /// Everything that ran so far.
     pub(crate) fn read(&mut self) -> Result<&[Ran]> {
-        for (sight, path, read) in &mut self.files {
+        for (path, read) in &mut self.files {
             // An agent opens its log at its start.
             let mut file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
             file.seek(SeekFrom::Start(*read))?;
@@ -38,7 +37,7 @@ impl Runs {
                 *read += line.len() as u64;
                 let run: Execution = serde_json::from_str(line).context("a line of a run log")?;
                 if let Some(fingerprint) = fingerprint(&run.text) {
-                    self.ran.push(Ran { fingerprint: fingerprint.to_owned(), sight: *sight, at: run.t });
+                    self.ran.push(Ran { fingerprint: fingerprint.to_owned(), at: run.t });
                 }
             }
         }

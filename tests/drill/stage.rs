@@ -1,15 +1,16 @@
 //! Everything the drill starts. Dropping it kills the processes and removes their folders.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use line_tests::line::{DATABASE, Settings};
-use line_tests::{Agent, AgentKind, AgentOptions, Client, Member, Road, Trio, TrioOptions};
+use line_tests::{Agent, AgentKind, AgentOptions, Client, FakeClock, Member, Road, Trio, TrioOptions};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use crate::disk::Disk;
 use crate::kinds::{LEASE, Sight, UNCERTAIN};
 use crate::lives::Lives;
 use crate::options::{Control, Options};
@@ -27,6 +28,10 @@ pub(crate) struct Stage {
     pub(crate) hooks: Vec<Place>,
     pub(crate) workers: Vec<Place>,
     pub(crate) lives: Lives,
+    /// The clock of the data servers.
+    pub(crate) redis_clock: Option<FakeClock>,
+    /// Where one hook has its outbox.
+    pub(crate) disk: Option<Disk>,
     pub(crate) folder: TempDir,
 }
 
@@ -35,6 +40,7 @@ pub(crate) struct Stage {
 pub(crate) struct Place {
     pub(crate) name: String,
     pub(crate) road: Road,
+    pub(crate) clock: Option<FakeClock>,
     pub(crate) address: watch::Sender<String>,
     command: &'static str,
     settings: Settings,
@@ -46,17 +52,19 @@ impl Stage {
     /// Starts one after the other.
     pub(crate) async fn start(options: &Options) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("drill-").tempdir()?;
-        // Only what SAVE was asked for is on disk: a master that is killed may come back with that.
-        let trio = Trio::start(TrioOptions { config: vec!["appendonly no".into()], ..TrioOptions::default() }).await?;
+        let redis_clock = FakeClock::new(folder.path(), "redis")?;
+        let trio = Trio::start(trio_options(redis_clock.as_ref())).await?;
         let mut agents = Vec::new();
         for kind in [AgentKind::V10, AgentKind::V03] {
             agents.push(Agent::start(kind, AgentOptions::default()).await?);
         }
         let config = folder.path().join("agents.toml");
         std::fs::write(&config, profiles(&agents))?;
-        let mut stage = Self { trio, agents, hooks: Vec::new(), workers: Vec::new(), lives: Lives::default(), folder };
+        let disk = Disk::mount(&outbox_folder(folder.path(), Sight::Listing))?;
+        let (hooks, workers, lives) = (Vec::new(), Vec::new(), Lives::default());
+        let mut stage = Self { trio, agents, hooks, workers, lives, redis_clock, disk, folder };
         for sight in Sight::BOTH {
-            let settings = hook_settings(&config, stage.folder.path(), sight, options.control);
+            let settings = hook_settings(&config, stage.folder.path(), sight, options.control)?;
             let hook = stage.place("hook", sight.agent(), settings).await?;
             stage.hooks.push(hook);
         }
@@ -69,12 +77,15 @@ impl Stage {
 
     async fn place(&self, command: &'static str, name: &str, settings: Settings) -> Result<Place> {
         let road = Road::open(&self.trio.addresses(), &self.trio.sentinels()).await?;
+        let clock = FakeClock::new(self.folder.path(), &format!("{command}-{name}"))?;
         let settings = settings.with("REDIS_SENTINELS", road.sentinels().join(","));
+        let variables = clock.iter().flat_map(FakeClock::environment);
+        let settings = variables.fold(settings, |settings, (name, value)| settings.with(&name, value));
         let member = Member::dispatcher(command, &settings).await?;
         self.lives.begin(&member.admin);
         let address = watch::Sender::new(member.http.clone());
         let lives = self.lives.clone();
-        Ok(Place { name: format!("{command} {name}"), road, address, command, settings, member, lives })
+        Ok(Place { name: format!("{command} {name}"), road, clock, address, command, settings, member, lives })
     }
 
     /// Fails if a program has ended.
@@ -147,11 +158,22 @@ impl Place {
     }
 }
 
+/// Only what SAVE was asked for is on disk: a master that is killed may come back with that.
+fn trio_options(clock: Option<&FakeClock>) -> TrioOptions {
+    let environment = clock.map(FakeClock::environment).unwrap_or_default();
+    TrioOptions { config: vec!["appendonly no".into()], environment, ..TrioOptions::default() }
+}
+
+/// A folder for each, so that one of them can be a disk of its own.
+fn outbox_folder(folder: &Path, sight: Sight) -> PathBuf {
+    folder.join(format!("outbox-{}", sight.agent()))
+}
+
 /// The settings file: one agent that lists, one that is blind and answers a send at the run's end.
 fn profiles(agents: &[Agent]) -> String {
     let url = |index: usize| agents.get(index).map(Agent::url).unwrap_or_default();
     format!(
-        "[defaults]\nmax_runs = 100000\nrun_deadline = \"25s\"\nsend_timeout = \"3s\"\n\
+        "[defaults]\nmax_runs = 100000\nrun_deadline = \"45s\"\nsend_timeout = \"3s\"\n\
          [agents.\"kagent/{}\"]\nurl = \"{}/\"\nversion = \"1.0\"\nrecovery = \"list\"\n\
          [agents.\"kagent/{}\"]\nurl = \"{}/\"\nversion = \"0.3\"\nrecovery = \"none\"\nmode = \"blocking\"\n",
         Sight::Listing.agent(),
@@ -170,15 +192,16 @@ fn common(config: &Path) -> Settings {
         .with("DISPATCHER_WORKERS", "20")
 }
 
-fn hook_settings(config: &Path, folder: &Path, sight: Sight, control: Option<Control>) -> Settings {
+fn hook_settings(config: &Path, folder: &Path, sight: Sight, control: Option<Control>) -> Result<Settings> {
     let settings = common(config)
         .with("ALERTMANAGER_TARGET_AGENT", sight.agent())
         .with("DIRECT_AFTER_UNCERTAIN", format!("{}s", UNCERTAIN.as_secs()));
     if control == Some(Control::Outbox) {
-        return settings;
+        return Ok(settings);
     }
-    let outbox = folder.join(format!("outbox-{}", sight.agent()));
-    settings.with("OUTBOX_PATH", outbox.to_string_lossy())
+    let outbox = outbox_folder(folder, sight);
+    std::fs::create_dir_all(&outbox)?;
+    Ok(settings.with("OUTBOX_PATH", outbox.join("outbox").to_string_lossy()))
 }
 
 fn worker_settings(config: &Path, control: Option<Control>) -> Settings {

@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod agent_down;
 pub mod alerts;
+pub mod fake_clock;
 mod http;
 pub mod keda;
 mod launch;
@@ -21,6 +22,7 @@ pub mod road;
 pub mod sentinel;
 
 pub use agent::{Agent, AgentKind, AgentOptions, Execution};
+pub use fake_clock::FakeClock;
 pub use keda::Keda;
 pub use line::Member;
 pub use patience::{eventually, eventually_ok};
