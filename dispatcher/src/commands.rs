@@ -58,6 +58,8 @@ pub(crate) enum Failure {
     /// No threads.
     #[error("no threads can be started: {0}")]
     Runtime(std::io::Error),
+    #[error(transparent)]
+    Outbox(#[from] crate::outbox::store::Error),
 }
 
 /// Runs the program with the arguments and environment of the process.

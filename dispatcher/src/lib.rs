@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod hook;
 pub mod incident;
 pub mod metrics;
+pub mod outbox;
 pub mod replay;
 pub mod settings;
 mod text;

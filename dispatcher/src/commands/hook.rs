@@ -3,7 +3,7 @@
 use daemon::Mistakes;
 
 use super::Failure;
-use super::process::{self, Process};
+use super::process::{self, HookParts, Process};
 use crate::settings::{self, args};
 
 /// Arguments of `hook`.
@@ -16,6 +16,8 @@ pub(super) struct Args {
     #[command(flatten)]
     hook: args::HookArgs,
     #[command(flatten)]
+    outbox: args::OutboxArgs,
+    #[command(flatten)]
     process: args::ProcessArgs,
 }
 
@@ -27,6 +29,7 @@ pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
     let setup = settings::line(args.line, &mut mistakes);
     let target = setup.as_ref().map_or("", |setup| setup.default_agent.as_str());
     let hook = settings::hook(&args.hook, &args.alerts, target, &mut mistakes);
+    let publish = settings::outbox(&args.outbox, &mut mistakes);
     let (Some(setup), true) = (setup, mistakes.is_empty()) else { return Err(mistakes.into()) };
     process::run(process, async move |process| {
         let agents = Process::agents(&setup)?;
@@ -34,6 +37,6 @@ pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
         if link.is_none() {
             tracing::warn!("no Redis is given: alerts are dispatched directly only");
         }
-        process.start_hook(link, &setup, agents, hook).await
+        process.start_hook(link, &setup, agents, HookParts { hook, publish, may_do_without: false }).await
     })
 }

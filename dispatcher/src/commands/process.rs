@@ -1,6 +1,7 @@
 //! What all long-running commands have in common, and the parts they are put together from.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ use crate::hook::direct::Direct;
 use crate::hook::intake::Intake;
 use crate::hook::server::{Server, router};
 use crate::metrics::Metrics;
-use crate::settings::{HookSettings, LineSettings, ProcessSettings, WorkSettings};
+use crate::outbox::publish::Publisher;
+use crate::outbox::{Outbox, OutboxSettings, watch};
+use crate::settings::{HookSettings, LineSettings, ProcessSettings, PublishSettings, WorkSettings};
 use crate::worker;
 use crate::worker::crew::{Crew, CrewParts};
 
@@ -120,16 +123,52 @@ impl Process {
         link: Option<Link>,
         setup: &LineSettings,
         agents: Arc<Agents>,
-        settings: HookSettings,
+        parts: HookParts,
     ) -> Result<(), Failure> {
-        let listener = bind(settings.http_addr, "HTTP_ADDR").await?;
-        let names = Arc::clone(&setup.names);
-        let direct = Direct::new(link.clone(), Arc::clone(&names), agents, self.life.clone(), self.metrics.clone());
-        let intake = Intake::new(link, names, settings.intake, Arc::clone(&direct), self.metrics.clone());
-        let server = Server::new(intake, settings.token, settings.max_body);
-        self.life.spawn("direct hand-over", direct.run());
+        let HookParts { hook, publish, may_do_without } = parts;
+        let listener = bind(hook.http_addr, "HTTP_ADDR").await?;
+        let (names, metrics) = (Arc::clone(&setup.names), self.metrics.clone());
+        let outbox = open_outbox(&publish.outbox, may_do_without)?;
+        let publisher = link.clone().map(|link| {
+            let replicas = publish.wait_for_replicas;
+            Publisher::new(link, Arc::clone(&names), Arc::clone(&outbox), metrics.clone(), replicas)
+        });
+        if let (Some(link), Some(publisher)) = (link, &publisher) {
+            self.life.spawn("publish", Arc::clone(publisher).run(self.life.clone()));
+            self.life.spawn("outcomes", Arc::clone(publisher.outcomes()).run(link, self.life.clone()));
+        }
+        let direct = Direct::new(Arc::clone(&outbox), publisher.clone(), agents, self.life.clone(), metrics.clone());
+        self.life.spawn("direct dispatch", Arc::clone(&direct).run());
+        self.life.spawn(
+            "outbox watch",
+            watch::run(Arc::clone(&outbox), self.readiness.latch("outbox"), metrics.clone(), self.life.clone()),
+        );
+        let intake = Intake::new(publisher, outbox, names, hook.intake, direct, metrics);
+        let server = Server::new(intake, hook.token, hook.max_body);
         let stop = self.life.soft().clone();
         self.life.spawn_fallible("hook", serve_http(listener, router(server, self.readiness.clone()), stop));
         Ok(())
+    }
+}
+
+/// What the hook is put together from.
+pub(super) struct HookParts {
+    pub(super) hook: HookSettings,
+    pub(super) publish: PublishSettings,
+    /// Nobody asked for the outbox's file: without it the hook keeps everything in memory.
+    pub(super) may_do_without: bool,
+}
+
+fn open_outbox(settings: &OutboxSettings, may_do_without: bool) -> Result<Arc<Outbox>, Failure> {
+    if let Some(folder) = settings.path.as_deref().and_then(Path::parent) {
+        // What is wrong with it is said when the file is opened.
+        let _ = std::fs::create_dir_all(folder);
+    }
+    match Outbox::open(settings.clone()) {
+        Err(error) if may_do_without => {
+            tracing::warn!(%error, "incidents are kept in memory only (set OUTBOX_PATH)");
+            Ok(Outbox::open(OutboxSettings { path: None, ..settings.clone() })?)
+        }
+        opened => Ok(opened?),
     }
 }
