@@ -41,5 +41,5 @@ fi
 for package in "$downloads"/*.deb; do
     dpkg -x "$package" "$folder/unpacked"
 done
-found=$(find "$folder/unpacked" -name libfaketime.so.1 | head -n 1)
+found=$(cd "$folder" && find unpacked -name libfaketime.so.1 | head -n 1)
 ln -sf "$found" "$library"

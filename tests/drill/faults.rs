@@ -1,6 +1,6 @@
 //! Making the faults, one file for each group.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -27,6 +27,8 @@ const BEYOND_A_LEASE: Duration = Duration::from_millis((LEASE * 1000.0) as u64 +
 pub(crate) struct Effect {
     /// The only agent concerned.
     pub(crate) sight: Option<Sight>,
+    /// When Redis really went, if later than the beginning.
+    pub(crate) broke: Option<Instant>,
     pub(crate) note: String,
 }
 

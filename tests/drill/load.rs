@@ -1,6 +1,5 @@
 //! Two senders like Alertmanager, one for each hook: a new alert every moment, posted until it is answered 2xx.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +34,11 @@ impl Notes {
         self.locked().clone()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.locked().len()
+    }
+
     fn add(&self, posted: Posted) -> usize {
         let mut list = self.locked();
         list.push(posted);
@@ -63,31 +67,22 @@ pub(crate) struct Load {
     tasks: Vec<AbortOnDropHandle<()>>,
 }
 
-/// How much is sent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rate {
-    /// Time between two alerts of one sender.
-    pub(crate) every: Duration,
-    /// Alerts of all senders together; none: until it is stopped.
-    pub(crate) most: Option<u64>,
-}
-
 impl Load {
     /// Starts a sender for each hook.
-    pub(crate) fn start(hooks: Vec<(Sight, Address)>, rate: Rate) -> Self {
+    pub(crate) fn start(hooks: Vec<(Sight, Address)>, every: Duration) -> Self {
         let (notes, special, soft) = (Notes::default(), Special::default(), CancellationToken::new());
-        let left = Arc::new(AtomicU64::new(rate.most.unwrap_or(u64::MAX)));
         let tasks = hooks.into_iter().map(|(sight, address)| {
             let (notes, special, soft) = (notes.clone(), Arc::clone(&special), soft.clone());
-            let sender = Sender { sight, address, notes, special, soft, left: Arc::clone(&left) };
-            AbortOnDropHandle::new(tokio::spawn(sender.run(rate.every)))
+            let sender = Sender { sight, address, notes, special, soft };
+            AbortOnDropHandle::new(tokio::spawn(sender.run(every)))
         });
         let tasks = tasks.collect();
         Self { notes, special, soft, tasks }
     }
 
-    /// Waits until all alerts that were asked for are answered.
+    /// No new alerts; waits until those that were posted are answered.
     pub(crate) async fn finish(mut self) -> Result<()> {
+        self.soft.cancel();
         for task in self.tasks.drain(..) {
             task.await?;
         }
@@ -98,11 +93,6 @@ impl Load {
     pub(crate) fn order_next(&self, sight: Sight, order: &'static str) {
         self.special.lock().unwrap_or_else(PoisonError::into_inner).push((sight, order));
     }
-
-    /// No new alerts.
-    pub(crate) fn stop(&self) {
-        self.soft.cancel();
-    }
 }
 
 struct Sender {
@@ -111,7 +101,6 @@ struct Sender {
     notes: Notes,
     special: Special,
     soft: CancellationToken,
-    left: Arc<AtomicU64>,
 }
 
 impl Sender {
@@ -127,9 +116,6 @@ impl Sender {
             tokio::select! {
                 () = self.soft.cancelled() => break,
                 _ = pace.tick() => {}
-            }
-            if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
-                break;
             }
             posts.spawn(self.post(number));
             while posts.try_join_next().is_some() {}

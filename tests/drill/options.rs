@@ -30,11 +30,11 @@ pub(crate) struct Options {
     /// Faults for so long, in place of a number of them
     #[arg(long)]
     pub(crate) seconds: Option<u64>,
-    /// Post so many incidents, and wait until they are posted; without it as many as fit beside the faults
+    /// Post at least so many incidents; without it as many as fit beside the faults
     #[arg(long)]
-    pub(crate) incidents: Option<u64>,
+    pub(crate) incidents: Option<usize>,
     /// Time between two alerts of each of the two senders, milliseconds
-    #[arg(long, default_value_t = 250)]
+    #[arg(long, default_value_t = 200)]
     pub(crate) every: u64,
     /// Only these faults, comma separated
     #[arg(long, value_delimiter = ',', value_parser = kind)]
@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// Longest wait at the end for everything to be final, seconds
     #[arg(long, default_value_t = 200)]
     pub(crate) patience: u64,
+    /// `OUTBOX_ROUND` of the hooks, seconds
+    #[arg(long, default_value_t = 60)]
+    pub(crate) round: u64,
     /// Keep the logs of hooks and workers in this folder
     #[arg(long)]
     pub(crate) logs: Option<std::path::PathBuf>,

@@ -208,9 +208,7 @@ fn promised(verdict: &mut Verdict, finding: &Finding, book: &Book, faults: &[Inj
         "" if has_run => verdict.unrecorded += 1,
         _ if has_run => verdict.unfinished.push(finding.clone()),
         _ => {
-            // The last fault that had begun a while after the alert came in.
-            let fault = faults.iter().rposition(|fault| fault.start - LONGEST_RUN <= finding.posted);
-            verdict.lost.push(Finding { fault, ..finding.clone() });
+            verdict.lost.push(Finding { fault: nearest(faults, finding.posted), ..finding.clone() });
         }
     }
 }
@@ -223,11 +221,17 @@ fn double(verdict: &mut Verdict, finding: &Finding, sight: Sight, faults: &[Inje
     match causes.and_then(|causes| causes.first().copied()) {
         Some(fault) => verdict.allowed.push(Finding { fault: Some(fault), ..finding.clone() }),
         None => {
-            let last = earlier.first().copied().unwrap_or_default();
-            let fault = faults.iter().rposition(|fault| fault.start - LONGEST_RUN <= last);
+            let fault = nearest(faults, earlier.first().copied().unwrap_or_default());
             verdict.unallowed.push(Finding { fault, ..finding.clone() });
         }
     }
+}
+
+/// The fault whose time is nearest to `at`: a hint for people, no verdict hangs on it.
+fn nearest(faults: &[Injected], at: f64) -> Option<usize> {
+    let away = |fault: &Injected| (fault.start - at).max(at - fault.end).max(0.0);
+    let nearest = faults.iter().enumerate().min_by(|(_, one), (_, other)| away(one).total_cmp(&away(other)));
+    nearest.map(|(index, _)| index)
 }
 
 #[cfg(test)]

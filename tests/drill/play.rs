@@ -10,7 +10,7 @@ use crate::books;
 use crate::clock::{now, unix};
 use crate::faults;
 use crate::kinds::Sight;
-use crate::load::{Load, Rate};
+use crate::load::Load;
 use crate::options::Options;
 use crate::oracle::{Injected, Posted, Ran, Verdict, judge};
 use crate::plain::Plain;
@@ -46,12 +46,11 @@ struct Watch {
 /// Plays the schedule and judges. A problem on the way ends the faults, not the judgement.
 pub(crate) async fn play(stage: &mut Stage, schedule: Schedule, options: &Options, screen: &Screen) -> Result<Played> {
     let counting = stage.lives.watch();
-    let rate = Rate { every: Duration::from_millis(options.every), most: options.incidents };
     let hooks = Sight::BOTH.into_iter().zip(&stage.hooks).map(|(sight, hook)| (sight, hook.address.subscribe()));
     let logs = stage.agents.iter().map(|agent| agent.log_file());
     let mut watch = Watch {
         runs: Runs::new(logs),
-        load: Load::start(hooks.collect(), rate),
+        load: Load::start(hooks.collect(), Duration::from_millis(options.every)),
         prober: Prober::start(&stage.trio),
         plain: Plain::start(&stage.trio),
     };
@@ -62,8 +61,8 @@ pub(crate) async fn play(stage: &mut Stage, schedule: Schedule, options: &Option
         screen.say(&format!("the faults end here: {problem}"))?;
     }
     let notes = watch.load.notes.clone();
-    if options.incidents.is_none() || problem.is_some() {
-        watch.load.stop();
+    while problem.is_none() && options.incidents.is_some_and(|least| notes.count() < least) {
+        sleep(LOOK_EVERY).await;
     }
     screen.say("no more faults: waiting for the rest of the alerts to be answered")?;
     let answered = tokio::time::timeout(options.drain_within(), watch.load.finish()).await;
@@ -117,7 +116,7 @@ async fn one_fault(
     let usable = turn.filter(|_| planned.kind.is_redis());
     let kind = planned.kind;
     let (sight, note) = (effect.sight, effect.note);
-    let redis = usable.map(|at| at - start);
+    let redis = usable.map(|at| at - effect.broke.map_or(start, unix));
     played.faults.push(Injected { kind, start, end: now(), sight, resume: None, redis, note: note.clone() });
     if let Some(error) = failed {
         return Err(error);

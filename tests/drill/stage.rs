@@ -64,7 +64,7 @@ impl Stage {
         let (hooks, workers, lives) = (Vec::new(), Vec::new(), Lives::default());
         let mut stage = Self { trio, agents, hooks, workers, lives, redis_clock, disk, folder };
         for sight in Sight::BOTH {
-            let settings = hook_settings(&config, stage.folder.path(), sight, options.control)?;
+            let settings = hook_settings(&config, stage.folder.path(), sight, options)?;
             let hook = stage.place("hook", sight.agent(), settings).await?;
             stage.hooks.push(hook);
         }
@@ -192,11 +192,12 @@ fn common(config: &Path) -> Settings {
         .with("DISPATCHER_WORKERS", "20")
 }
 
-fn hook_settings(config: &Path, folder: &Path, sight: Sight, control: Option<Control>) -> Result<Settings> {
+fn hook_settings(config: &Path, folder: &Path, sight: Sight, options: &Options) -> Result<Settings> {
     let settings = common(config)
         .with("ALERTMANAGER_TARGET_AGENT", sight.agent())
-        .with("DIRECT_AFTER_UNCERTAIN", format!("{}s", UNCERTAIN.as_secs()));
-    if control == Some(Control::Outbox) {
+        .with("DIRECT_AFTER_UNCERTAIN", format!("{}s", UNCERTAIN.as_secs()))
+        .with("OUTBOX_ROUND", format!("{}s", options.round));
+    if options.control == Some(Control::Outbox) {
         return Ok(settings);
     }
     let outbox = outbox_folder(folder, sight);

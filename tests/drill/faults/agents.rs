@@ -40,7 +40,7 @@ pub(super) async fn inject(stage: &mut Stage, load: &Load, planned: &Planned) ->
             agent.clear_faults().await?;
         }
     }
-    Ok(Effect { sight: Some(sight), note: sight.agent().into() })
+    Ok(Effect { sight: Some(sight), ..Effect::note(sight.agent()) })
 }
 
 /// What the control plane of the agent is told (`tests/agents/README.md`).

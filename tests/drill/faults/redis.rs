@@ -1,6 +1,6 @@
 //! Servers that go and come back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use line_tests::eventually_ok;
@@ -17,6 +17,7 @@ const FORGOTTEN: Duration = Duration::from_millis(2500);
 const BOTH: usize = 2;
 
 pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effect> {
+    let mut broke = None;
     let note = match planned.kind.id {
         "failover" => failover(stage).await?,
         "master-kill" => {
@@ -33,7 +34,11 @@ pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effec
             String::new()
         }
         "replicas-gone" => replicas_gone(stage).await?,
-        "rollback" => rollback(stage).await?,
+        "rollback" => {
+            let (since, note) = rollback(stage).await?;
+            broke = Some(since);
+            note
+        }
         "sentinels-down" => {
             stage.trio.stop_all_sentinels().await?;
             sleep(GONE).await;
@@ -43,7 +48,7 @@ pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effec
         _ => return unknown(planned),
     };
     stage.trio.wait_for_replicas(BOTH, WHOLE).await?;
-    Ok(Effect::note(note))
+    Ok(Effect { broke, ..Effect::note(note) })
 }
 
 async fn failover(stage: &mut Stage) -> Result<String> {
@@ -65,15 +70,16 @@ async fn replicas_gone(stage: &mut Stage) -> Result<String> {
     Ok(String::new())
 }
 
-async fn rollback(stage: &mut Stage) -> Result<String> {
+async fn rollback(stage: &mut Stage) -> Result<(Instant, String)> {
     let address = stage.trio.master_address().await?;
     stage.master().await?.cmd(&["SAVE"]).await?;
     sleep(FORGOTTEN).await;
     let master = stage.trio.node(&address)?;
+    let since = Instant::now();
     master.kill9().await?;
     master.restart().await?;
     // Long enough for Sentinel to have made up its mind.
     sleep(Duration::from_secs(2)).await;
     let now = stage.trio.master_address().await?;
-    Ok(if now == address { "rolled back".into() } else { "noticed: a failover".into() })
+    Ok((since, if now == address { "rolled back".into() } else { "noticed: a failover".into() }))
 }
