@@ -20,7 +20,7 @@ mod redis;
 /// How long Redis may take to be whole again.
 const WHOLE: Duration = Duration::from_secs(40);
 /// Longer than a lease.
-const BEYOND_A_LEASE: Duration = Duration::from_millis((LEASE * 1000.0) as u64 + 2000);
+const BEYOND_A_LEASE: Duration = LEASE.saturating_add(Duration::from_secs(2));
 
 /// What was done.
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 /// Longest run that the load orders, and longest wait of an agent's fault.
 pub(crate) const LONGEST_RUN: f64 = 10.0;
-/// `MIN_IDLE_MS` of the drill, seconds.
-pub(crate) const LEASE: f64 = 3.0;
+/// The lease (`MIN_IDLE_MS`) of the drill.
+pub(crate) const LEASE: Duration = Duration::from_secs(3);
 /// `DIRECT_AFTER_UNCERTAIN` of the drill.
 pub(crate) const UNCERTAIN: Duration = Duration::from_secs(60);
 
@@ -117,7 +117,7 @@ impl Kind {
     pub(crate) fn aftermath(self) -> f64 {
         match self.doubles {
             Direct => UNCERTAIN.as_secs_f64() + 15.0,
-            _ => 2.0 * LEASE + 2.0,
+            _ => 2.0 * LEASE.as_secs_f64() + 2.0,
         }
     }
 

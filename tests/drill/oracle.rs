@@ -218,12 +218,11 @@ fn double(verdict: &mut Verdict, finding: &Finding, sight: Sight, faults: &[Inje
     let (_, earlier) = finding.runs.split_last().unwrap_or((&0.0, &[]));
     let causes: Option<Vec<usize>> =
         earlier.iter().map(|at| faults.iter().position(|fault| fault.excuses(sight, *at))).collect();
-    match causes.and_then(|causes| causes.first().copied()) {
-        Some(fault) => verdict.allowed.push(Finding { fault: Some(fault), ..finding.clone() }),
-        None => {
-            let fault = nearest(faults, earlier.first().copied().unwrap_or_default());
-            verdict.unallowed.push(Finding { fault, ..finding.clone() });
-        }
+    if let Some(fault) = causes.and_then(|causes| causes.first().copied()) {
+        verdict.allowed.push(Finding { fault: Some(fault), ..finding.clone() });
+    } else {
+        let fault = nearest(faults, earlier.first().copied().unwrap_or_default());
+        verdict.unallowed.push(Finding { fault, ..finding.clone() });
     }
 }
 

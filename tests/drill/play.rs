@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use line_tests::{Prober, eventually, eventually_ok};
+use line_tests::{Agent, Prober, eventually, eventually_ok};
 use tokio::time::sleep;
 
 use crate::books;
@@ -47,7 +47,7 @@ struct Watch {
 pub(crate) async fn play(stage: &mut Stage, schedule: Schedule, options: &Options, screen: &Screen) -> Result<Played> {
     let counting = stage.lives.watch();
     let hooks = Sight::BOTH.into_iter().zip(&stage.hooks).map(|(sight, hook)| (sight, hook.address.subscribe()));
-    let logs = stage.agents.iter().map(|agent| agent.log_file());
+    let logs = stage.agents.iter().map(Agent::log_file);
     let mut watch = Watch {
         runs: Runs::new(logs),
         load: Load::start(hooks.collect(), Duration::from_millis(options.every)),

@@ -186,7 +186,7 @@ fn profiles(agents: &[Agent]) -> String {
 fn common(config: &Path) -> Settings {
     Settings::default()
         .with("CONFIG", config.to_string_lossy())
-        .with("MIN_IDLE_MS", format!("{:.0}", LEASE * 1000.0))
+        .with("MIN_IDLE_MS", LEASE.as_millis().to_string())
         .with("BLOCK_MS", "1000")
         .with("SHUTDOWN_GRACE", "15s")
         .with("DISPATCHER_WORKERS", "20")

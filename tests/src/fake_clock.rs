@@ -35,7 +35,8 @@ impl FakeClock {
     pub fn environment(&self) -> Vec<(String, String)> {
         let variable = |name: &str, value: String| (name.to_owned(), value);
         vec![
-            variable("LD_PRELOAD", self.library.display().to_string()),
+            // With the C library's own malloc: jemalloc, which Redis has, asks for the time while libfaketime begins.
+            variable("LD_PRELOAD", format!("{}:libc.so.6", self.library.display())),
             variable("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
             variable("FAKETIME_CACHE_DURATION", "1".into()),
             variable("DONT_FAKE_MONOTONIC", "1".into()),

@@ -19,7 +19,8 @@ pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effec
     let mut client = stage.master().await?;
     match planned.kind.id {
         "oom" => {
-            refused(&mut client, &["CONFIG", "SET", "maxmemory", "1mb"], &["CONFIG", "SET", "maxmemory", "0"]).await?
+            let option = ["CONFIG", "SET", "maxmemory"];
+            refused(&mut client, &[&option[..], &["1mb"]].concat(), &[&option[..], &["0"]].concat()).await?;
         }
         "noreplicas" => {
             let option = ["CONFIG", "SET", "min-replicas-to-write"];
