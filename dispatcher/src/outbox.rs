@@ -6,6 +6,7 @@
 pub mod history;
 pub mod index;
 pub mod item;
+pub mod listing;
 pub mod outcomes;
 pub mod publish;
 pub mod store;
@@ -24,7 +25,7 @@ use crate::incident::{Incident, STEP};
 use index::{Counts, Index, Mark};
 use item::{Offer, Progress, Sent, Tombstone, incident_key};
 use store::{Error, Op, Store};
-use writer::Writer;
+use writer::{Reopen, Writer};
 
 /// Where it is and how much it takes.
 #[derive(Debug, Clone)]
@@ -62,7 +63,8 @@ impl Outbox {
         if !index.is_empty() {
             tracing::info!(open = index.len(), "incidents in the outbox are open");
         }
-        let writer = Writer::start(store, settings.path.clone()).map_err(|error| Error::Use(error.to_string()))?;
+        let reopen = settings.path.clone().map(|path| -> Reopen { Box::new(move || Store::open(Some(&path))) });
+        let writer = Writer::start(store, reopen).map_err(|error| Error::Use(error.to_string()))?;
         Ok(Arc::new(Self { settings, index: Mutex::new(index), writer, changed: Notify::new() }))
     }
 
@@ -245,6 +247,11 @@ impl Outbox {
     pub async fn buried(&self, ids: Vec<String>, step: &str) -> Result<Vec<Tombstone>, Error> {
         let keys: Vec<_> = ids.iter().map(|id| incident_key(id, step)).collect();
         self.read(move |store| store.tombstones(&keys)).await
+    }
+
+    /// Writes what is left and closes the file.
+    pub fn close(self) {
+        self.writer.close();
     }
 
     fn lock(&self) -> MutexGuard<'_, Index> {

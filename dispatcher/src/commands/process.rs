@@ -20,7 +20,7 @@ use crate::hook::intake::Intake;
 use crate::hook::server::{Server, router};
 use crate::metrics::Metrics;
 use crate::outbox::publish::Publisher;
-use crate::outbox::{Outbox, OutboxSettings, watch};
+use crate::outbox::{Outbox, OutboxSettings, listing, watch};
 use crate::settings::{HookSettings, LineSettings, ProcessSettings, PublishSettings, WorkSettings};
 use crate::worker;
 use crate::worker::crew::{Crew, CrewParts};
@@ -34,6 +34,7 @@ pub(super) struct Process {
     pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
     pub(super) telemetry: Telemetry,
+    outbox: listing::Slot,
     links: TaskTracker,
     links_end: CancellationToken,
 }
@@ -53,13 +54,15 @@ where
             readiness: Readiness::new(),
             metrics: Metrics::new(&telemetry.meter()),
             telemetry,
+            outbox: listing::Slot::default(),
             links: TaskTracker::new(),
             links_end: CancellationToken::new(),
         });
         // Not ready before everything listens.
         let started = process.readiness.latch("start");
         started.set(false, "starting");
-        let router = admin_router(process.readiness.clone(), process.telemetry.metrics());
+        let router = admin_router(process.readiness.clone(), process.telemetry.metrics())
+            .merge(listing::router(Arc::clone(&process.outbox)));
         let stop = process.life.finished().clone();
         process.life.spawn_companion("admin", serve_http(admin, router, stop));
         start(Arc::clone(&process)).await?;
@@ -129,6 +132,8 @@ impl Process {
         let listener = bind(hook.http_addr, "HTTP_ADDR").await?;
         let (names, metrics) = (Arc::clone(&setup.names), self.metrics.clone());
         let outbox = open_outbox(&publish.outbox, may_do_without)?;
+        // One hook, one outbox.
+        let _ = self.outbox.set(Arc::clone(&outbox));
         let publisher = link.clone().map(|link| {
             let replicas = publish.wait_for_replicas;
             Publisher::new(link, Arc::clone(&names), Arc::clone(&outbox), metrics.clone(), replicas)

@@ -137,18 +137,25 @@ impl Direct {
         if redis_is_well {
             return Vec::new();
         }
-        let in_hand = lock(&self.in_hand);
-        let mut can = HashMap::new();
-        let due = |(id, mark): &(&str, &Mark)| {
-            let due = match mark.stage() {
-                None => self.outbox.is_durable() && mark.since.elapsed() >= self.patience(mark.offer),
-                Some(Stage::Unanswered) => true,
-                Some(Stage::Sending | Stage::Running | Stage::Ended(_)) => false,
-            };
-            due && !in_hand.contains(*id)
-                && *can.entry(mark.target.clone()).or_insert_with(|| self.can_take(index, &mark.target))
-        };
-        index.unpublished().filter(due).map(|(_, mark)| mark.number).take(AT_ONCE).collect()
+        let (in_hand, mut can, mut due) = (lock(&self.in_hand), HashMap::new(), Vec::new());
+        for (id, mark) in index.unpublished().filter(|(_, mark)| self.is_due(mark)) {
+            let able = can.entry(mark.target.as_str()).or_insert_with(|| self.can_take(index, &mark.target));
+            if *able && !in_hand.contains(id) {
+                due.push(mark.number);
+            }
+            if due.len() == AT_ONCE {
+                break;
+            }
+        }
+        due
+    }
+
+    fn is_due(&self, mark: &Mark) -> bool {
+        match mark.stage() {
+            None => self.outbox.is_durable() && mark.since.elapsed() >= self.patience(mark.offer),
+            Some(Stage::Unanswered) => true,
+            Some(Stage::Sending | Stage::Running | Stage::Ended(_)) => false,
+        }
     }
 
     /// Whether an agent is given anything now; what is no agent is sorted out at once.

@@ -65,17 +65,24 @@ pub struct Store(Database);
 impl Store {
     /// Opens or creates the file; without a path everything is in memory.
     pub fn open(path: Option<&Path>) -> Result<Self, Error> {
-        let mut builder = Builder::new();
-        builder.set_cache_size(CACHE);
         let opened = match path {
-            Some(path) => builder.create(path),
-            None => builder.create_with_backend(InMemoryBackend::new()),
+            Some(path) => builder().create(path),
+            None => builder().create_with_backend(InMemoryBackend::new()),
         };
-        let failed = |text: String| Error::Open(path.unwrap_or(Path::new("(memory)")).to_owned(), text);
-        let store = Self(opened.map_err(|error| failed(error.to_string()))?);
+        Self::ready(opened).map_err(|text| Error::Open(path.unwrap_or(Path::new("(memory)")).to_owned(), text))
+    }
+
+    fn ready(opened: Result<Database, redb::DatabaseError>) -> Result<Self, String> {
+        let store = Self(opened.map_err(|error| error.to_string())?);
         // Reading a table that was never written is an error.
-        store.apply(&[]).map_err(|error| failed(error.to_string()))?;
+        store.apply(&[]).map_err(|error| error.to_string())?;
         Ok(store)
+    }
+
+    /// On something else than a file.
+    #[cfg(test)]
+    pub(super) fn on(backend: impl redb::StorageBackend) -> Result<Self, Error> {
+        Self::ready(builder().create_with_backend(backend)).map_err(|text| Error::Open(PathBuf::new(), text))
     }
 
     /// Writes all or nothing, to the disk.
@@ -150,6 +157,12 @@ impl Store {
         let value = read.open_table(NOTES).map_err(unusable)?.get(name).map_err(unusable)?;
         Ok(value.map(|value| value.value().to_owned()))
     }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE);
+    builder
 }
 
 fn write(transaction: &WriteTransaction, ops: &[Op]) -> Result<(), Error> {

@@ -1,7 +1,6 @@
 //! The one thread that writes: what comes at the same time goes to the disk together.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -18,6 +17,9 @@ const QUEUE: usize = 50_000;
 const LAZY: Duration = Duration::from_millis(20);
 /// From one try to use a broken file again to the next.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
+
+/// Opens the store anew.
+pub type Reopen = Box<dyn Fn() -> Result<Store, Error> + Send>;
 
 type Answer = oneshot::Sender<Result<(), Error>>;
 
@@ -36,12 +38,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on an open store.
-    pub fn start(store: Store, path: Option<PathBuf>) -> Result<Self, std::io::Error> {
+    /// Starts the thread on an open store; `reopen` opens it anew when it broke. Without that it is used on as it is.
+    pub fn start(store: Store, reopen: Option<Reopen>) -> Result<Self, std::io::Error> {
         let (jobs, queue) = sync_channel(QUEUE);
         let store = Arc::new(RwLock::new(Some(Arc::new(store))));
         let (report, trouble) = watch::channel(None);
-        let desk = Desk { path, store: Arc::clone(&store), queue, report, owed: VecDeque::new() };
+        let desk = Desk { reopen, store: Arc::clone(&store), queue, report, owed: VecDeque::new() };
         let thread = std::thread::Builder::new().name("outbox".into()).spawn(move || desk.run())?;
         Ok(Self { jobs, store, trouble, thread: Some(thread) })
     }
@@ -87,7 +89,7 @@ fn too_busy() -> Error {
 }
 
 struct Desk {
-    path: Option<PathBuf>,
+    reopen: Option<Reopen>,
     store: Arc<RwLock<Option<Arc<Store>>>>,
     queue: Receiver<Job>,
     report: watch::Sender<Option<Error>>,
@@ -138,8 +140,8 @@ impl Desk {
         if self.owed.is_empty() && self.is_open() {
             return;
         }
-        if !self.is_open() {
-            match Store::open(self.path.as_deref()) {
+        if let Some(reopen) = self.reopen.as_ref().filter(|_| !self.is_open()) {
+            match reopen() {
                 Ok(store) => {
                     *self.store.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(store));
                 }
@@ -163,8 +165,8 @@ impl Desk {
             }
             Err(error) => {
                 self.note(error.clone());
-                // After an error of the file nothing more can be done with it but open it anew. What is in memory has none.
-                if self.path.is_some() {
+                // After an error of the file nothing more can be done with it but open it anew.
+                if self.reopen.is_some() {
                     self.store.write().unwrap_or_else(PoisonError::into_inner).take();
                 }
             }
@@ -187,3 +189,7 @@ impl Desk {
         self.store.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
+
+#[cfg(test)]
+#[path = "writer/tests.rs"]
+mod tests;

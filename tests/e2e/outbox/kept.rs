@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use line_tests::alerts::{self, Alert, burst, count};
-use line_tests::line::{Member, STREAM};
+use line_tests::line::{Member, STREAM, Settings};
 use line_tests::{AgentKind, eventually_ok};
 
 use super::scene::{PATIENCE, Scene};
@@ -87,4 +87,34 @@ async fn a_file_that_cannot_be_opened_is_an_error_with_the_reason() -> Result<()
     let log = second.program.log();
     ensure!(code == 1 && log.contains("outbox.redb"), "{code}: {log}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_what_is_kept_and_drains_it_when_the_hook_is_gone() -> Result<()> {
+    let mut scene = Scene::with(AgentKind::V10, |settings| settings.with("DIRECT_AFTER", "1h")).await?;
+    scene.redis.kill9().await?;
+    scene.post(&burst(1, 120, "echo")).await?;
+    let settings = scene.settings.clone().with("OUTBOX_URL", scene.hook.admin.clone());
+    let listed = said(&["replay", "list", "-o", "json"], &settings, 69).await?;
+    ensure!(listed.matches(r#""state":"outbox""#).count() == 120 && listed.contains(r#""reason":"kept""#), "{listed}");
+
+    let held = said(&["outbox", "drain"], &scene.settings, 1).await?;
+    ensure!(held.contains("cannot be opened"), "{held}");
+    scene.hook.program.terminate(PATIENCE).await?;
+    let away = said(&["outbox", "drain"], &scene.settings, 69).await?;
+    ensure!(away.contains("left=120"), "{away}");
+    scene.redis.restart().await?;
+    let drained = said(&["outbox", "drain"], &scene.settings, 0).await?;
+    ensure!(drained.contains("published=120 left=0"), "{drained}");
+    ensure!(scene.books().await?.length(STREAM).await? == 120);
+    Ok(())
+}
+
+/// Runs a command to its end; all that it said.
+async fn said(arguments: &[&str], settings: &Settings, code: i32) -> Result<String> {
+    let mut command = Member::launch("stream-dispatcher", arguments, settings)?;
+    let ended = command.program.exit_code(PATIENCE).await?;
+    let said = format!("{}{}", command.program.output(), command.program.log());
+    ensure!(ended == code, "{ended} instead of {code}: {said}");
+    Ok(said)
 }
