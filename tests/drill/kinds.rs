@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// Longest run that the load orders, and longest wait of an agent's fault.
-pub(crate) const LONGEST_RUN: f64 = 10.0;
 /// The lease (`MIN_IDLE_MS`) of the drill.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 /// `DIRECT_AFTER_UNCERTAIN` of the drill.
@@ -113,11 +111,13 @@ impl Kind {
         matches!(self.group, Redis | Keys | Limits | Network)
     }
 
-    /// Seconds after its end in which a run can still have its cause in it.
+    /// Seconds after its end in which a run that it caused can still begin.
     pub(crate) fn aftermath(self) -> f64 {
         match self.doubles {
             Direct => UNCERTAIN.as_secs_f64() + 15.0,
-            _ => 2.0 * LEASE.as_secs_f64() + 2.0,
+            // What was delayed arrives after the delay.
+            Listing => 7.0,
+            Never | Blind => 2.0,
         }
     }
 

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use uuid::{Uuid, uuid};
 
-use crate::kinds::{Kind, LONGEST_RUN, Sight};
+use crate::kinds::{Kind, Sight};
 
 const NAMESPACE: Uuid = uuid!("6f1d6a0e-52c5-4f0e-9a53-3f1b7f0c2a11");
 /// Entries of one incident at most, published again ones included.
 const MOST_ENTRIES: usize = 5;
+/// Until the deadline of a run that never ends, seconds.
+const HANGS: f64 = 45.0;
 const FINAL: [&str; 3] = ["settled", "dead", "parked"];
 
 /// The id of a firing alert's incident; `starts_at` in UTC with nine decimals and `Z`.
@@ -75,10 +77,10 @@ pub(crate) struct Injected {
 }
 
 impl Injected {
-    /// Whether a run at `at` may have been followed by another because of this.
-    fn excuses(&self, sight: Sight, at: f64) -> bool {
+    /// Whether a run that began at `at` and lasted for `length` may have been followed by another because of this.
+    fn excuses(&self, sight: Sight, at: f64, length: f64) -> bool {
         let concerned = self.sight.is_none_or(|only| only == sight);
-        let window = self.start - LONGEST_RUN..=self.end + self.kind.aftermath();
+        let window = self.start - length..=self.end + self.kind.aftermath();
         concerned && self.kind.allows(sight) && window.contains(&at)
     }
 }
@@ -215,15 +217,26 @@ fn promised(verdict: &mut Verdict, finding: &Finding, book: &Book, faults: &[Inj
 
 /// Every run but the last needs a fault of its own time.
 fn double(verdict: &mut Verdict, finding: &Finding, sight: Sight, faults: &[Injected]) {
+    let length = length(&finding.order);
     let (_, earlier) = finding.runs.split_last().unwrap_or((&0.0, &[]));
     let causes: Option<Vec<usize>> =
-        earlier.iter().map(|at| faults.iter().position(|fault| fault.excuses(sight, *at))).collect();
+        earlier.iter().map(|at| faults.iter().position(|fault| fault.excuses(sight, *at, length))).collect();
     if let Some(fault) = causes.and_then(|causes| causes.first().copied()) {
         verdict.allowed.push(Finding { fault: Some(fault), ..finding.clone() });
     } else {
         let fault = nearest(faults, earlier.first().copied().unwrap_or_default());
         verdict.unallowed.push(Finding { fault, ..finding.clone() });
     }
+}
+
+/// How long a run of this order takes, with what is written down of it before and after; seconds.
+fn length(order: &str) -> f64 {
+    let seconds = match order.split_once(' ') {
+        Some(("slow", seconds)) => seconds.parse().unwrap_or_default(),
+        _ if order == "hang" => HANGS,
+        _ => 0.0,
+    };
+    seconds + 1.5
 }
 
 /// The fault whose time is nearest to `at`: a hint for people, no verdict hangs on it.
@@ -301,7 +314,9 @@ mod tests {
             ("worker-stop", 100.0, None, Sight::Listing, true),
             ("failover", 100.0, None, Sight::Blind, false),
             ("worker-kill", 300.0, None, Sight::Blind, false),
-            ("worker-kill", 60.0, None, Sight::Blind, false),
+            ("worker-kill", 90.0, None, Sight::Blind, false),
+            ("worker-kill", 102.0, None, Sight::Blind, true),
+            ("worker-kill", 103.0, None, Sight::Blind, false),
             ("agent-kill", 100.0, Some(Sight::Blind), Sight::Listing, false),
             ("master-stop", 50.0, None, Sight::Listing, true),
         ];
