@@ -59,6 +59,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("worker-cut", Worker, Blind, "one worker reaches no Redis and no Sentinel for longer than a lease"),
     kind("hook-kill", Hook, Blind, "kill -9 of a hook; it is started again at once"),
     kind("hook-term", Hook, Never, "SIGTERM of a hook: exit code 0; it is started again"),
+    kind("asleep", Hook, Blind, "no worker (scaled to zero), alerts come in, FLUSHALL and kill -9 of both hooks"),
     kind("failover", Redis, Never, "planned failover (SENTINEL FAILOVER)"),
     kind("master-kill", Redis, Never, "kill -9 of the master; it comes back as a replica"),
     kind("master-stop", Redis, Direct, "SIGSTOP of the master for longer than down-after, then SIGCONT"),

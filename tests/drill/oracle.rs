@@ -14,6 +14,10 @@ const NAMESPACE: Uuid = uuid!("6f1d6a0e-52c5-4f0e-9a53-3f1b7f0c2a11");
 const MOST_ENTRIES: usize = 5;
 /// Until the deadline of a run that never ends, seconds.
 const HANGS: f64 = 45.0;
+/// Ends that an agent's fault can explain, or that the load orders.
+const FITTING: [&str; 5] = ["failed", "rejected", "task-lost", "attempts-exhausted", "uncertain"];
+/// The end of a run that never ends by itself.
+const OVERDUE: [&str; 2] = ["run-deadline", "canceled"];
 const FINAL: [&str; 3] = ["settled", "dead", "parked"];
 
 /// The id of a firing alert's incident; `starts_at` in UTC with nine decimals and `Z`.
@@ -119,6 +123,8 @@ pub(crate) struct Verdict {
     pub(crate) unallowed: Vec<Finding>,
     /// Ran, and its record is there and not final.
     pub(crate) unfinished: Vec<Finding>,
+    /// A dead letter for a reason that neither its order nor an agent's fault explains.
+    pub(crate) misjudged: Vec<Finding>,
     /// Ran, and Redis has no record of it.
     pub(crate) unrecorded: usize,
     /// More entries than the bound.
@@ -134,13 +140,14 @@ impl Verdict {
     }
 
     /// What the drill must not show, one by one.
-    pub(crate) fn bad(&self) -> [(&'static str, &[Finding]); 5] {
+    pub(crate) fn bad(&self) -> [(&'static str, &[Finding]); 6] {
         [
             ("lost", &self.lost),
             ("doubled", &self.unallowed),
             ("unfinished", &self.unfinished),
             ("crowded", &self.crowded),
             ("copied", &self.copied),
+            ("misjudged", &self.misjudged),
         ]
     }
 
@@ -152,6 +159,7 @@ impl Verdict {
             (self.unfinished.len(), "never became final"),
             (self.crowded.len(), "have more entries than the bound"),
             (self.copied.len(), "have more than one dead letter or parked copy"),
+            (self.misjudged.len(), "are dead letters for no good reason"),
         ];
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
     }
@@ -205,7 +213,13 @@ fn promised(verdict: &mut Verdict, finding: &Finding, book: &Book, faults: &[Inj
     let has_run = !finding.runs.is_empty();
     match book.state.as_str() {
         "settled" if has_run => verdict.settled += 1,
-        "dead" => *verdict.dead.entry(book.reason.clone()).or_default() += 1,
+        "dead" => {
+            *verdict.dead.entry(book.reason.clone()).or_default() += 1;
+            if !fits(&finding.order, &book.reason) {
+                let fault = nearest(faults, finding.runs.last().copied().unwrap_or(finding.posted));
+                verdict.misjudged.push(Finding { fault, ..finding.clone() });
+            }
+        }
         "parked" => *verdict.parked.entry(book.reason.clone()).or_default() += 1,
         "" if has_run => verdict.unrecorded += 1,
         _ if has_run => verdict.unfinished.push(finding.clone()),
@@ -213,6 +227,10 @@ fn promised(verdict: &mut Verdict, finding: &Finding, book: &Book, faults: &[Inj
             verdict.lost.push(Finding { fault: nearest(faults, finding.posted), ..finding.clone() });
         }
     }
+}
+
+fn fits(order: &str, reason: &str) -> bool {
+    FITTING.contains(&reason) || (order == "hang" && OVERDUE.contains(&reason))
 }
 
 /// Every run but the last needs a fault of its own time.
@@ -271,8 +289,20 @@ mod tests {
         Injected { kind, start, end: start + 1.0, sight, resume: None, redis: None, note: String::new() }
     }
 
+    #[test]
+    fn a_dead_letter_needs_a_reason_that_fits() {
+        let mut posted = [alert(1, Sight::Blind), alert(2, Sight::Blind)];
+        posted[1].order = "hang".into();
+        let book = || Book { state: "dead".into(), reason: "run-deadline".into(), entries: 1, copies: 1 };
+        let books = HashMap::from([("am-1".to_owned(), book()), ("am-2".to_owned(), book())]);
+        let verdict = judge(&posted, &[], &books, &[]);
+        let misjudged: Vec<_> = verdict.misjudged.iter().map(|finding| finding.incident.as_str()).collect();
+        assert_eq!(misjudged, ["am-1"]);
+    }
+
     fn books(states: &[(u64, &str, usize, usize)]) -> HashMap<String, Book> {
-        let book = |state: &str, entries, copies| Book { state: state.into(), reason: "r".into(), entries, copies };
+        let book =
+            |state: &str, entries, copies| Book { state: state.into(), reason: "failed".into(), entries, copies };
         states.iter().map(|(n, state, entries, copies)| (format!("am-{n}"), book(state, *entries, *copies))).collect()
     }
 
@@ -292,7 +322,7 @@ mod tests {
         assert_eq!(lost, [("am-3", Some(0)), ("am-6", Some(0))]);
         assert_eq!((verdict.incidents, verdict.settled, verdict.unrecorded), (6, 1, 1));
         assert_eq!(verdict.unfinished.len(), 1);
-        assert_eq!(verdict.dead.get("r"), Some(&1));
+        assert_eq!(verdict.dead.get("failed"), Some(&1));
         assert_eq!(verdict.complaints().len(), 2);
     }
 

@@ -128,10 +128,15 @@ impl Place {
 
     /// SIGTERM, and another process in its place once it has ended; gives how it ended.
     pub(crate) async fn end_and_start(&mut self) -> Result<ExitStatus> {
-        self.lives.end(&self.member.admin).await;
-        let status = self.member.program.terminate(LEAVE_WITHIN).await?;
+        let status = self.end().await?;
         self.start().await?;
         Ok(status)
+    }
+
+    /// SIGTERM; gives how it ended.
+    pub(crate) async fn end(&mut self) -> Result<ExitStatus> {
+        self.lives.end(&self.member.admin).await;
+        self.member.program.terminate(LEAVE_WITHIN).await
     }
 
     /// SIGSTOP or SIGCONT.
@@ -149,7 +154,8 @@ impl Place {
         self.member.program.log()
     }
 
-    async fn start(&mut self) -> Result<()> {
+    /// Starts the process once more.
+    pub(crate) async fn start(&mut self) -> Result<()> {
         let started = Member::dispatcher(self.command, &self.settings).await;
         self.member = started.with_context(|| format!("{} could not be started again", self.name))?;
         self.lives.begin(&self.member.admin);
