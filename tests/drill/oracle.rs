@@ -12,6 +12,8 @@ use crate::kinds::{Kind, Sight};
 const NAMESPACE: Uuid = uuid!("6f1d6a0e-52c5-4f0e-9a53-3f1b7f0c2a11");
 /// Entries of one incident at most, published again ones included.
 const MOST_ENTRIES: usize = 5;
+/// Seconds before a fault in which what was posted may be under way when it begins.
+const JUST_BEFORE: f64 = 1.0;
 /// Until the deadline of a run that never ends, seconds.
 const HANGS: f64 = 45.0;
 /// Ends that an agent's fault can explain, or that the load orders.
@@ -75,6 +77,8 @@ pub(crate) struct Injected {
     /// Seconds from the first write on a usable master, or from the end of the fault, to the first dispatch of an
     /// incident posted after it.
     pub(crate) resume: Option<f64>,
+    /// Seconds from posting to the first run, the longest of what was posted while it lasted or just before.
+    pub(crate) wait: Option<f64>,
     /// Sentinel's part: seconds from the fault to that first write.
     pub(crate) redis: Option<f64>,
     pub(crate) note: String,
@@ -162,6 +166,20 @@ impl Verdict {
             (self.misjudged.len(), "are dead letters for no good reason"),
         ];
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
+    }
+}
+
+/// Fills in how long incidents had to wait because of each fault.
+pub(crate) fn waits(faults: &mut [Injected], posted: &[Posted], ran: &[Ran]) {
+    let mut first: HashMap<&str, f64> = HashMap::new();
+    for run in ran {
+        let at = first.entry(&run.fingerprint).or_insert(run.at);
+        *at = at.min(run.at);
+    }
+    for fault in faults {
+        let during = posted.iter().filter(|alert| (fault.start - JUST_BEFORE..=fault.end).contains(&alert.at));
+        fault.wait =
+            during.filter_map(|alert| Some(first.get(alert.fingerprint.as_str())? - alert.at)).reduce(f64::max);
     }
 }
 
@@ -286,7 +304,15 @@ mod tests {
 
     fn fault(id: &str, start: f64, sight: Option<Sight>) -> Injected {
         let kind = find(id).unwrap_or(*crate::kinds::KINDS.first().expect("a kind"));
-        Injected { kind, start, end: start + 1.0, sight, resume: None, redis: None, note: String::new() }
+        Injected { kind, start, end: start + 1.0, sight, resume: None, wait: None, redis: None, note: String::new() }
+    }
+
+    #[test]
+    fn the_longest_wait_is_that_of_what_came_in_meanwhile() {
+        let mut faults = [fault("failover", 100.5, None), fault("failover", 200.0, None)];
+        let posted = [alert(1, Sight::Blind), alert(2, Sight::Blind), alert(3, Sight::Blind)];
+        waits(&mut faults, &posted, &[run(1, 104.0), run(1, 109.0), run(2, 102.0)]);
+        assert_eq!(faults.map(|fault| fault.wait), [Some(4.0), None]);
     }
 
     #[test]

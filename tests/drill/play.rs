@@ -12,7 +12,7 @@ use crate::faults;
 use crate::kinds::Sight;
 use crate::load::Load;
 use crate::options::Options;
-use crate::oracle::{Injected, Posted, Ran, Verdict, judge};
+use crate::oracle::{Injected, Posted, Ran, Verdict, judge, waits};
 use crate::plain::Plain;
 use crate::runs::Runs;
 use crate::schedule::{Planned, Schedule};
@@ -67,7 +67,7 @@ pub(crate) async fn play(stage: &mut Stage, schedule: Schedule, options: &Option
     screen.say("no more faults: waiting for the rest of the alerts to be answered")?;
     let answered = tokio::time::timeout(options.drain_within(), watch.load.finish()).await;
     let unanswered = answered.is_err().then(|| "some alerts were never answered with 2xx".to_owned());
-    played.verdict = settle(stage, &mut watch.runs, &notes.all(), &played.faults, options, screen).await?;
+    played.verdict = settle(stage, &mut watch.runs, &notes.all(), &mut played.faults, options, screen).await?;
     let ended = stage.all_running().err().map(|error| format!("{error:#}"));
     played.problem = problem.or(unanswered).or(ended);
     for place in stage.places() {
@@ -117,7 +117,16 @@ async fn one_fault(
     let kind = planned.kind;
     let (sight, note) = (effect.sight, effect.note);
     let redis = usable.map(|at| at - effect.broke.map_or(start, unix));
-    played.faults.push(Injected { kind, start, end: now(), sight, resume: None, redis, note: note.clone() });
+    played.faults.push(Injected {
+        kind,
+        start,
+        end: now(),
+        sight,
+        resume: None,
+        wait: None,
+        redis,
+        note: note.clone(),
+    });
     if let Some(error) = failed {
         return Err(error);
     }
@@ -161,7 +170,7 @@ async fn settle(
     stage: &mut Stage,
     runs: &mut Runs,
     posted: &[Posted],
-    faults: &[Injected],
+    faults: &mut [Injected],
     options: &Options,
     screen: &Screen,
 ) -> Result<Verdict> {
@@ -182,5 +191,6 @@ async fn settle(
     }
     let books = books::read(&mut stage.master().await?).await?;
     let ran: Vec<Ran> = runs.read()?.to_vec();
+    waits(faults, posted, &ran);
     Ok(judge(posted, &ran, &books, faults))
 }

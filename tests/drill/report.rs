@@ -41,6 +41,8 @@ pub(crate) struct Row {
     /// Milliseconds.
     pub(crate) resume_median: Option<f64>,
     pub(crate) resume_longest: Option<f64>,
+    /// From posting to the first run, of what was posted meanwhile, milliseconds.
+    pub(crate) longest_wait: Option<f64>,
     /// Sentinel's and Redis' part, longest, milliseconds.
     pub(crate) redis_longest: Option<f64>,
 }
@@ -72,6 +74,7 @@ fn row(id: &'static str, faults: &[Injected], verdict: &Verdict) -> Row {
         allowed: extra(&verdict.allowed),
         resume_median: resumes.get(resumes.len() / 2).copied(),
         resume_longest: resumes.last().copied(),
+        longest_wait: ours().filter_map(|fault| fault.wait).map(|seconds| seconds * 1000.0).reduce(f64::max),
         redis_longest: ours().filter_map(|fault| fault.redis).map(|seconds| seconds * 1000.0).reduce(f64::max),
     }
 }
@@ -96,6 +99,7 @@ pub(crate) fn render(rows: &[Row]) -> String {
             number(row.allowed),
             time(row.resume_median),
             time(row.resume_longest),
+            time(row.longest_wait),
             time(row.redis_longest),
         ]);
     }
@@ -129,7 +133,16 @@ mod tests {
 
     fn fault(id: &str, resume: f64) -> Injected {
         let kind = find(id).expect("a kind");
-        Injected { kind, start: 0.0, end: 1.0, sight: None, resume: Some(resume), redis: None, note: String::new() }
+        Injected {
+            kind,
+            start: 0.0,
+            end: 1.0,
+            sight: None,
+            resume: Some(resume),
+            wait: Some(1.0),
+            redis: None,
+            note: String::new(),
+        }
     }
 
     fn finding(fault: usize) -> Finding {
@@ -165,6 +178,7 @@ mod tests {
             allowed: 0,
             resume_median: Some(400.0),
             resume_longest: Some(400.0),
+            longest_wait: Some(1000.0),
             redis_longest: None,
         };
         assert_eq!(rows.first(), Some(&failover));
