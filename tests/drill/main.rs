@@ -22,6 +22,7 @@ mod report;
 mod runs;
 mod schedule;
 mod screen;
+mod signals;
 mod stage;
 
 use options::Options;
@@ -30,6 +31,7 @@ use play::Played;
 use report::Report;
 use schedule::Schedule;
 use screen::{Screen, print};
+use signals::Signals;
 use stage::Stage;
 
 /// Findings of a kind that are shown.
@@ -39,7 +41,7 @@ const SHOWN: usize = 20;
 async fn main() -> ExitCode {
     let screen = Screen::new();
     let options = Options::parse();
-    let done = if options.kinds { list().map(|()| true) } else { run(&screen, &options).await };
+    let done = if options.kinds { list().map(|()| true) } else { unless_interrupted(&screen, &options).await };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -53,6 +55,16 @@ async fn main() -> ExitCode {
 
 fn list() -> Result<()> {
     kinds::KINDS.iter().try_for_each(|kind| print(&format!("{:<16} {}\n", kind.id, kind.what)))
+}
+
+/// Everything that was started is stopped and removed when this returns, whichever way.
+async fn unless_interrupted(screen: &Screen, options: &Options) -> Result<bool> {
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        biased;
+        () = signals.next() => anyhow::bail!("interrupted: everything is stopped and removed"),
+        done = run(screen, options) => done,
+    }
 }
 
 /// Whether the drill found what it has to find: nothing, or with a control something.
