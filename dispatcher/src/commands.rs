@@ -1,6 +1,7 @@
 //! The commands: assembly, exit codes, and everything that is printed.
 
 mod hook;
+mod outbox;
 mod process;
 mod replay;
 mod run;
@@ -33,6 +34,8 @@ enum Command {
     Run(Box<run::Args>),
     /// See what is stuck, waiting, parked or dead, and run it again
     Replay(Box<replay::Args>),
+    /// Empty the outbox of a hook that does not run any more
+    Outbox(outbox::Args),
     /// Print a completion script for your shell
     Completions {
         /// bash, elvish, fish, powershell or zsh
@@ -58,6 +61,8 @@ pub(crate) enum Failure {
     /// No threads.
     #[error("no threads can be started: {0}")]
     Runtime(std::io::Error),
+    #[error(transparent)]
+    Outbox(#[from] crate::outbox::store::Error),
 }
 
 /// Runs the program with the arguments and environment of the process.
@@ -86,6 +91,7 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Work(args) => work::main(*args),
         Command::Run(args) => run::main(*args),
         Command::Replay(args) => replay::main(*args),
+        Command::Outbox(args) => outbox::main(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "stream-dispatcher", &mut script);

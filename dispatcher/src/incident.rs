@@ -6,6 +6,7 @@ mod text;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use decode::{Order, Text, Undecodable};
@@ -78,8 +79,9 @@ pub fn context_id(message_id: &str) -> String {
     Uuid::new_v5(&NAMESPACE, message_id.as_bytes()).to_string()
 }
 
-/// An incident that goes onto the stream, or to an agent directly.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An incident that goes onto the stream, or to an agent directly. As JSON it is kept in the outbox: a field that is
+/// added needs a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// `am-` and a UUID.
     pub workflow_id: String,
@@ -93,8 +95,14 @@ pub struct Incident {
     pub tracestate: String,
     /// When it was taken in.
     pub timestamp: Timestamp,
-    /// The alert it comes from, with the start of its episode.
-    pub alert: Alert,
+    /// Fingerprint of the alert it comes from.
+    pub fingerprint: String,
+    /// Start of the alert's episode.
+    pub starts_at: Timestamp,
+    /// Label of the alert; may be empty.
+    pub severity: String,
+    /// Label of the alert; may be empty.
+    pub alertname: String,
     /// Of a resolved alert: the id of its firing incident.
     pub firing_workflow_id: Option<String>,
 }
@@ -111,7 +119,10 @@ impl Incident {
             tracestate: tracestate.to_owned(),
             timestamp: now,
             firing_workflow_id: (alert.status == Status::Resolved).then(|| id(Status::Firing)),
-            alert,
+            severity: alert.label("severity").to_owned(),
+            alertname: alert.label("alertname").to_owned(),
+            starts_at: alert.starts_at,
+            fingerprint: alert.fingerprint,
         }
     }
 
@@ -132,10 +143,10 @@ impl Incident {
             ("traceparent", self.traceparent.clone()),
             ("tracestate", self.tracestate.clone()),
             ("text", self.text.clone()),
-            ("fingerprint", self.alert.fingerprint.clone()),
-            ("starts_at", rfc3339_nanos(self.alert.starts_at)),
-            ("severity", self.alert.label("severity").to_owned()),
-            ("alertname", self.alert.label("alertname").to_owned()),
+            ("fingerprint", self.fingerprint.clone()),
+            ("starts_at", rfc3339_nanos(self.starts_at)),
+            ("severity", self.severity.clone()),
+            ("alertname", self.alertname.clone()),
             ("firing_workflow_id", self.firing_workflow_id.clone().unwrap_or_default()),
         ];
         fields.retain(|(_, value)| !value.is_empty());

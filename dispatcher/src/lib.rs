@@ -10,6 +10,7 @@ pub mod hook;
 pub mod incident;
 pub mod keeper;
 pub mod metrics;
+pub mod outbox;
 pub mod replay;
 pub mod settings;
 mod text;

@@ -6,9 +6,11 @@ use daemon::SECONDS_BUCKETS;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use redis_stream::error::Class;
+use redis_stream::survival::Verdict;
 
 use crate::dispatch::decision::Row;
 use crate::dispatch::outcome::Reason;
+use crate::outbox::index::Counts;
 
 /// The instruments. Clones share them.
 #[derive(Clone)]
@@ -32,13 +34,22 @@ pub struct Metrics {
     redis_errors: Counter<u64>,
     in_flight: UpDownCounter<i64>,
     waiting: Gauge<u64>,
+    outbox: Gauge<u64>,
+    tombstones: Gauge<u64>,
+    republished: Counter<u64>,
+    restored: Counter<u64>,
+    history: Counter<u64>,
     duration: Histogram<f64>,
 }
 
 /// What a hook did with an alert.
-const ALERTS: [&str; 6] = ["stream", "direct", "duplicate", "ignored", "undecodable", "refused"];
+const ALERTS: [&str; 7] = ["stream", "direct", "outbox", "duplicate", "ignored", "undecodable", "refused"];
 /// How an entry came to a worker.
 const ENTRIES: [&str; 2] = ["read", "claimed"];
+/// What Redis had forgotten of an end.
+const RESTORED: [&str; 2] = ["record", "copy"];
+/// What became of what had been written, after a connection.
+const HISTORIES: [Verdict; 3] = [Verdict::Survived, Verdict::Lost, Verdict::Unknown];
 /// Why a second run is possible.
 const DOUBTS: [&str; 2] = ["uncertain", "direct"];
 const CLASSES: [Class; 5] = [Class::Retry, Class::Reconnect, Class::NoGroup, Class::Configuration, Class::Fatal];
@@ -67,6 +78,17 @@ impl Metrics {
             redis_errors: counter("redis_errors", "Failed Redis operations by class"),
             in_flight: meter.i64_up_down_counter("dispatch_in_flight").with_description("Entries held now").build(),
             waiting: meter.u64_gauge("dispatch_waiting").with_description("Entries in waiting streams").build(),
+            outbox: meter
+                .u64_gauge("outbox_open")
+                .with_description("Open incidents in the outbox, by where they are")
+                .build(),
+            tombstones: meter
+                .u64_gauge("outbox_tombstones")
+                .with_description("Ended incidents that are remembered")
+                .build(),
+            republished: counter("outbox_republished", "Incidents whose entry Redis had forgotten"),
+            restored: counter("outbox_restored", "Ends that Redis had forgotten, by what was missing"),
+            history: counter("hook_history", "Connections by what became of what had been written"),
             duration: meter
                 .f64_histogram("dispatch_duration")
                 .with_unit("s")
@@ -109,6 +131,15 @@ impl Metrics {
         }
         self.in_flight.add(0, &[]);
         self.waiting.record(0, &[]);
+        self.republished.add(0, &[]);
+        self.tombstones(0);
+        self.outbox(Counts::default());
+        for what in RESTORED {
+            self.restored.add(0, &[KeyValue::new("what", what)]);
+        }
+        for verdict in HISTORIES {
+            self.history.add(0, &[KeyValue::new("verdict", verdict.as_str())]);
+        }
     }
 
     /// Alerts with this result.
@@ -199,6 +230,33 @@ impl Metrics {
     /// Entries in all waiting streams, as last seen.
     pub fn waiting(&self, entries: u64) {
         self.waiting.record(entries, &[]);
+    }
+
+    /// Open incidents in the outbox.
+    pub fn outbox(&self, counts: Counts) {
+        for (place, count) in [("published", counts.published), ("direct", counts.direct), ("kept", counts.kept)] {
+            self.outbox.record(count, &[KeyValue::new("place", place)]);
+        }
+    }
+
+    /// Tombstones, as last counted.
+    pub fn tombstones(&self, count: u64) {
+        self.tombstones.record(count, &[]);
+    }
+
+    /// Redis had forgotten an open incident's entry.
+    pub fn republished(&self) {
+        self.republished.add(1, &[]);
+    }
+
+    /// Redis had forgotten an end: its record, or its dead letter or parked entry.
+    pub fn restored(&self, what: &'static str) {
+        self.restored.add(1, &[KeyValue::new("what", what)]);
+    }
+
+    /// What became of what had been written before a connection.
+    pub fn history(&self, verdict: Verdict) {
+        self.history.add(1, &[KeyValue::new("verdict", verdict.as_str())]);
     }
 
     /// An entry is held.

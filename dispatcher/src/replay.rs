@@ -10,6 +10,7 @@ pub mod filter;
 pub mod find;
 pub mod id;
 pub mod item;
+pub mod kept;
 pub mod plan;
 pub mod retry;
 pub mod row;

@@ -1,6 +1,7 @@
 //! Flags and environment, parsed whole into what each command needs. All mistakes come back at once.
 
 pub mod args;
+mod outbox;
 mod profiles;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::dispatch::profile::{ContextPolicy, Limits, Profile, Recovery};
 use crate::hook::intake::IntakeSettings;
 use crate::hook::payload::Filter;
 use args::{AgentArgs, AlertArgs, HookArgs, KeepArgs, LineArgs, ProcessArgs, WorkArgs};
+pub use outbox::{PublishSettings, outbox, state_file};
 
 const MIB: u64 = 1024 * 1024;
 

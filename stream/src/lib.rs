@@ -20,4 +20,5 @@ pub mod reader;
 pub mod retry;
 pub mod script;
 pub mod sentinel;
+pub mod survival;
 pub mod value;

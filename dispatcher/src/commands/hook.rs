@@ -3,7 +3,7 @@
 use daemon::Mistakes;
 
 use super::Failure;
-use super::process::{self, Process};
+use super::process::{self, HookParts, Process};
 use crate::settings::{self, args};
 
 /// Arguments of `hook`.
@@ -15,6 +15,8 @@ pub(super) struct Args {
     alerts: args::AlertArgs,
     #[command(flatten)]
     hook: args::HookArgs,
+    #[command(flatten)]
+    outbox: args::OutboxArgs,
     #[command(flatten)]
     keep: args::KeepArgs,
     #[command(flatten)]
@@ -30,6 +32,7 @@ pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
     let setup = settings::line(args.line, &mut mistakes);
     let target = setup.as_ref().map_or("", |setup| setup.default_agent.as_str());
     let hook = settings::hook(&args.hook, &args.alerts, target, &mut mistakes);
+    let publish = settings::outbox(&args.outbox, &mut mistakes);
     let (Some(setup), true) = (setup, mistakes.is_empty()) else { return Err(mistakes.into()) };
     process::run(process, async move |process| {
         let agents = Process::agents(&setup)?;
@@ -39,6 +42,6 @@ pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
         } else {
             tracing::warn!("no Redis is given: alerts are dispatched directly only");
         }
-        process.start_hook(link, &setup, agents, hook).await
+        process.start_hook(link, &setup, agents, HookParts { hook, publish, may_do_without: false }).await
     })
 }

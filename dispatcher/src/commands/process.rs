@@ -1,6 +1,7 @@
 //! What all long-running commands have in common, and the parts they are put together from.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ use crate::hook::intake::Intake;
 use crate::hook::server::{Server, router};
 use crate::keeper::{self, Keeper};
 use crate::metrics::Metrics;
-use crate::settings::{HookSettings, LineSettings, ProcessSettings, WorkSettings};
+use crate::outbox::publish::Publisher;
+use crate::outbox::{Outbox, OutboxSettings, listing, watch};
+use crate::settings::{HookSettings, LineSettings, ProcessSettings, PublishSettings, WorkSettings};
 use crate::worker;
 use crate::worker::crew::{Crew, CrewParts};
 
@@ -32,6 +35,7 @@ pub(super) struct Process {
     pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
     pub(super) telemetry: Telemetry,
+    outbox: listing::Slot,
     links: TaskTracker,
     links_end: CancellationToken,
 }
@@ -51,13 +55,15 @@ where
             readiness: Readiness::new(),
             metrics: Metrics::new(&telemetry.meter()),
             telemetry,
+            outbox: listing::Slot::default(),
             links: TaskTracker::new(),
             links_end: CancellationToken::new(),
         });
         // Not ready before everything listens.
         let started = process.readiness.latch("start");
         started.set(false, "starting");
-        let router = admin_router(process.readiness.clone(), process.telemetry.metrics());
+        let router = admin_router(process.readiness.clone(), process.telemetry.metrics())
+            .merge(listing::router(Arc::clone(&process.outbox)));
         let stop = process.life.finished().clone();
         process.life.spawn_companion("admin", serve_http(admin, router, stop));
         start(Arc::clone(&process)).await?;
@@ -127,16 +133,54 @@ impl Process {
         link: Option<Link>,
         setup: &LineSettings,
         agents: Arc<Agents>,
-        settings: HookSettings,
+        parts: HookParts,
     ) -> Result<(), Failure> {
-        let listener = bind(settings.http_addr, "HTTP_ADDR").await?;
-        let names = Arc::clone(&setup.names);
-        let direct = Direct::new(link.clone(), Arc::clone(&names), agents, self.life.clone(), self.metrics.clone());
-        let intake = Intake::new(link, names, settings.intake, Arc::clone(&direct), self.metrics.clone());
-        let server = Server::new(intake, settings.token, settings.max_body);
-        self.life.spawn("direct hand-over", direct.run());
+        let HookParts { hook, publish, may_do_without } = parts;
+        let listener = bind(hook.http_addr, "HTTP_ADDR").await?;
+        let (names, metrics) = (Arc::clone(&setup.names), self.metrics.clone());
+        let outbox = open_outbox(&publish.outbox, may_do_without)?;
+        // One hook, one outbox.
+        let _ = self.outbox.set(Arc::clone(&outbox));
+        let publisher = link.clone().map(|link| {
+            let replicas = publish.wait_for_replicas;
+            Publisher::new(link, Arc::clone(&names), Arc::clone(&outbox), metrics.clone(), replicas)
+        });
+        if let (Some(link), Some(publisher)) = (link, &publisher) {
+            self.life.spawn("publish", Arc::clone(publisher).run(self.life.clone()));
+            self.life.spawn("outcomes", Arc::clone(publisher.outcomes()).run(link, self.life.clone()));
+        }
+        let direct = Direct::new(Arc::clone(&outbox), publisher.clone(), agents, self.life.clone(), metrics.clone());
+        self.life.spawn("direct dispatch", Arc::clone(&direct).run());
+        self.life.spawn(
+            "outbox watch",
+            watch::run(Arc::clone(&outbox), self.readiness.latch("outbox"), metrics.clone(), self.life.clone()),
+        );
+        let intake = Intake::new(publisher, outbox, names, hook.intake, direct, metrics);
+        let server = Server::new(intake, hook.token, hook.max_body);
         let stop = self.life.soft().clone();
         self.life.spawn_fallible("hook", serve_http(listener, router(server, self.readiness.clone()), stop));
         Ok(())
+    }
+}
+
+/// What the hook is put together from.
+pub(super) struct HookParts {
+    pub(super) hook: HookSettings,
+    pub(super) publish: PublishSettings,
+    /// Nobody asked for the outbox's file: without it the hook keeps everything in memory.
+    pub(super) may_do_without: bool,
+}
+
+fn open_outbox(settings: &OutboxSettings, may_do_without: bool) -> Result<Arc<Outbox>, Failure> {
+    if let Some(folder) = settings.path.as_deref().and_then(Path::parent) {
+        // What is wrong with it is said when the file is opened.
+        let _ = std::fs::create_dir_all(folder);
+    }
+    match Outbox::open(settings.clone()) {
+        Err(error) if may_do_without => {
+            tracing::warn!(%error, "incidents are kept in memory only (set OUTBOX_PATH)");
+            Ok(Outbox::open(OutboxSettings { path: None, ..settings.clone() })?)
+        }
+        opened => Ok(opened?),
     }
 }

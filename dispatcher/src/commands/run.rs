@@ -3,7 +3,7 @@
 use daemon::Mistakes;
 
 use super::Failure;
-use super::process::{self, Process};
+use super::process::{self, HookParts, Process};
 use crate::settings::{self, args};
 
 /// Arguments of `run`.
@@ -17,6 +17,8 @@ pub(super) struct Args {
     alerts: args::AlertArgs,
     #[command(flatten)]
     hook: args::HookArgs,
+    #[command(flatten)]
+    outbox: args::OutboxArgs,
     #[command(flatten)]
     keep: args::KeepArgs,
     #[command(flatten)]
@@ -33,7 +35,12 @@ pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
     let setup = settings::line(args.line, &mut mistakes);
     let target = setup.as_ref().map_or("", |setup| setup.default_agent.as_str());
     let hook = settings::hook(&args.hook, &args.alerts, target, &mut mistakes);
+    let mut publish = settings::outbox(&args.outbox, &mut mistakes);
     let (Some(setup), true) = (setup, mistakes.is_empty()) else { return Err(mistakes.into()) };
+    let by_itself = publish.outbox.path.is_none();
+    if by_itself {
+        publish.outbox.path = settings::state_file();
+    }
     process::run(process, async move |process| {
         let agents = Process::agents(&setup)?;
         let link = setup.endpoint.clone().map(|endpoint| process.link(endpoint, "stream-dispatcher-run"));
@@ -43,6 +50,6 @@ pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
         } else {
             tracing::warn!("no Redis is given: alerts are dispatched directly only");
         }
-        process.start_hook(link, &setup, agents, hook).await
+        process.start_hook(link, &setup, agents, HookParts { hook, publish, may_do_without: by_itself }).await
     })
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::text::head;
 
 /// How an incident can end.
@@ -98,7 +100,7 @@ impl fmt::Display for Reason {
 }
 
 /// The verdict on an incident.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Why, and with it settled, dead or parked.
     pub reason: Reason,

@@ -65,8 +65,10 @@ pub fn publish<'a>(
 pub enum Published {
     /// On the stream now.
     New,
-    /// Known, and taken care of.
+    /// Known, and somebody will be handed its entry.
     Duplicate,
+    /// Known, and it has ended.
+    Final,
     /// Known, but its entry was gone: on the stream again.
     Again,
     /// The deadline had passed; nothing was changed.
@@ -75,11 +77,13 @@ pub enum Published {
 
 /// Reads the answer of `publish`.
 pub fn published(reply: &Value) -> Result<Published, Error> {
-    match words(reply).first().map(String::as_str) {
-        Some("published" | "rerun") => Ok(Published::New),
-        Some("republished") => Ok(Published::Again),
-        Some("duplicate" | "newer") => Ok(Published::Duplicate),
-        Some("expired") => Ok(Published::Expired),
+    let words = words(reply);
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["published" | "rerun", ..] => Ok(Published::New),
+        ["republished", ..] => Ok(Published::Again),
+        ["duplicate", "settled" | "dead" | "parked"] => Ok(Published::Final),
+        ["duplicate", ..] | ["newer"] => Ok(Published::Duplicate),
+        ["expired"] => Ok(Published::Expired),
         _ => Err(Error::unexpected("script PUBLISH", reply)),
     }
 }

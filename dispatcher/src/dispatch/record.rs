@@ -8,6 +8,7 @@ use redis_stream::entry::Entry;
 use redis_stream::error::Error;
 use redis_stream::script::Call;
 use redis_stream::value;
+use serde::{Deserialize, Serialize};
 
 use super::names::{KEEP_ARTIFACT, KEEP_FINAL, Names, OUTCOMES, OUTCOMES_CAP};
 use super::outcome::{Final, Outcome};
@@ -44,7 +45,7 @@ impl Subject {
 }
 
 /// What is known of a run that began, or is about to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// A2A message id.
     pub message_id: String,
@@ -53,6 +54,7 @@ pub struct Run {
     /// A2A task id, once the agent gave one.
     pub task_id: Option<String>,
     /// The version the agent speaks, once known.
+    #[serde(with = "wire_word")]
     pub wire: Option<Wire>,
     /// `namespace/agent`.
     pub agent: String,
@@ -67,6 +69,20 @@ impl Run {
 
     pub(super) fn wire(&self) -> &'static str {
         self.wire.map_or("", Wire::as_str)
+    }
+}
+
+mod wire_word {
+    use a2a::Wire;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+    pub(super) fn serialize<S: Serializer>(wire: &Option<Wire>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(wire.map_or("", Wire::as_str))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Wire>, D::Error> {
+        Ok(String::deserialize(deserializer)?.parse().ok())
     }
 }
 

@@ -46,6 +46,8 @@ scripts! {
     TRIM: [include_str!("scripts/trim.lua")];
     /// The episode's start.
     EPISODE: [include_str!("scripts/episode.lua")];
+    /// What has ended and was forgotten.
+    RESTORE: [include_str!("scripts/restore.lua")];
     /// An operator's retry.
     RETRY: [START_AGAIN, include_str!("scripts/retry.lua")];
     /// An operator takes a pending entry from its holder.

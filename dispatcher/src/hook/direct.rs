@@ -1,37 +1,37 @@
-//! Direct dispatch: an incident that Redis has not taken goes to its agent at once, and to the workers
-//! by its task id when Redis is back.
+//! Direct dispatch: an incident that Redis does not take goes to its agent. The outbox keeps how far it is; the workers
+//! go on with it when Redis is back.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use a2a::{Answer, Class, Outgoing, Sent};
-use daemon::{Lifecycle, TraceContext};
-use http::HeaderMap;
-use redis_stream::connection::{Link, Session};
-use redis_stream::error::Error;
+use a2a::{Answer, Class, SendError, Sent as Reply};
+use daemon::Lifecycle;
 use redis_stream::retry::Delays;
 use tokio::sync::Semaphore;
 
+use super::message::{first_run, headers, outgoing};
 use crate::dispatch::agents::{Agents, Contact};
 use crate::dispatch::decision;
-use crate::dispatch::names::Names;
-use crate::dispatch::outcome::{Outcome, Reason};
-use crate::dispatch::publish::{self, Begun, Published};
-use crate::dispatch::record::{self, Finish, Run, Subject};
-use crate::incident::{Incident, STEP, context_id};
+use crate::dispatch::outcome::{OnUncertain, Outcome, Reason};
+use crate::dispatch::record::Run;
+use crate::incident::Incident;
 use crate::metrics::Metrics;
+use crate::outbox::index::{Index, Mark};
+use crate::outbox::item::{Offer, Sent, Stage, Tombstone};
+use crate::outbox::publish::Publisher;
+use crate::outbox::{Outbox, unix_now};
 
 /// Sends at the same time.
 const WIDTH: usize = 10;
 /// All sends of one webhook together: Alertmanager may give up after ten seconds.
 const WITHIN: Duration = Duration::from_secs(6);
-/// Incidents kept for handing over; more are refused.
-const MOST: usize = 10_000;
 /// An agent stores its tasks a moment after it has answered.
 const STORED_WITHIN: Duration = Duration::from_secs(3);
-/// Between two looks at what has to be handed over.
-const HAND_OVER_EVERY: Duration = Duration::from_secs(1);
+/// From one look at what is due to the next.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Incidents that are begun with in one look at most.
+const AT_ONCE: usize = 50;
 
 /// What became of a direct hand-over to an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,52 +44,45 @@ pub enum Handed {
     No,
 }
 
-/// One incident that went, or may have gone, to its agent.
-#[derive(Debug, Clone)]
-struct Item {
-    incident: Incident,
-    run: Run,
-    stage: Stage,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Stage {
-    /// On its way now.
-    Sending,
-    /// Sent; nobody knows whether it arrived. Since when.
-    Unanswered(Instant),
-    /// The agent runs it.
-    Running,
-    /// The agent has answered for good.
-    Ended(Outcome),
-}
-
 /// Direct dispatch of one process.
 pub struct Direct {
-    link: Option<Link>,
-    names: Arc<Names>,
+    pub(super) outbox: Arc<Outbox>,
+    publisher: Option<Arc<Publisher>>,
     agents: Arc<Agents>,
-    life: Lifecycle,
-    metrics: Metrics,
-    slots: Semaphore,
-    items: Mutex<HashMap<String, Item>>,
+    pub(super) life: Lifecycle,
+    pub(super) metrics: Metrics,
+    slots: Arc<Semaphore>,
+    /// Incidents that are being handed over.
+    in_hand: Mutex<HashSet<String>>,
+    /// Agents that are left alone until then.
+    resting: Mutex<HashMap<String, (Instant, Delays)>>,
+    /// Since when there is no answer.
+    unanswered: Mutex<HashMap<String, Instant>>,
 }
 
 impl Direct {
-    /// Nothing was sent yet.
+    /// Nothing was sent yet by this process. `publisher`: absent when no Redis is configured at all.
     pub fn new(
-        link: Option<Link>,
-        names: Arc<Names>,
+        outbox: Arc<Outbox>,
+        publisher: Option<Arc<Publisher>>,
         agents: Arc<Agents>,
         life: Lifecycle,
         metrics: Metrics,
     ) -> Arc<Self> {
-        let (slots, items) = (Semaphore::new(WIDTH), Mutex::default());
-        Arc::new(Self { link, names, agents, life, metrics, slots, items })
+        Arc::new(Self {
+            outbox,
+            publisher,
+            agents,
+            life,
+            metrics,
+            slots: Arc::new(Semaphore::new(WIDTH)),
+            in_hand: Mutex::default(),
+            resting: Mutex::default(),
+            unanswered: Mutex::default(),
+        })
     }
 
-    /// Hands incidents to their agents. What has no answer in time goes on by itself and is answered
-    /// when Alertmanager comes again.
+    /// Hands open incidents to their agents now. What has no answer in time goes on by itself.
     pub async fn hand_all(self: &Arc<Self>, incidents: Vec<Incident>) -> Vec<Handed> {
         let deadline = tokio::time::Instant::now() + WITHIN;
         let mut waiting = Vec::with_capacity(incidents.len());
@@ -97,7 +90,8 @@ impl Direct {
             let (answer, answered) = tokio::sync::oneshot::channel();
             let direct = Arc::clone(self);
             self.life.spawn_short("direct dispatch", async move {
-                let handed = direct.hand(incident, deadline).await;
+                let slot = tokio::time::timeout_at(deadline, direct.slots.acquire()).await;
+                let handed = if let Ok(Ok(_slot)) = slot { direct.hand(&incident).await } else { Handed::No };
                 // Nobody may be waiting any more.
                 let _ = answer.send(handed);
             });
@@ -113,265 +107,337 @@ impl Direct {
         handed
     }
 
-    async fn hand(self: &Arc<Self>, incident: Incident, deadline: tokio::time::Instant) -> Handed {
-        let Ok(Ok(_slot)) = tokio::time::timeout_at(deadline, self.slots.acquire()).await else { return Handed::No };
-        let Ok(contact) = self.agents.find(&incident.agent_target) else { return Handed::No };
-        match self.stage_of(&incident.workflow_id) {
+    /// Runs until the soft stop: begins what is due, and asks about what has no answer.
+    pub async fn run(self: Arc<Self>) {
+        for id in self.outbox.look(running) {
+            self.spawn_follow(&id);
+        }
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.life.soft().cancelled() => return self.report(),
+            }
+            // Without a file the webhook itself hands over, or says no.
+            let numbers = self.outbox.look(|index| self.due(index));
+            let Ok(incidents) = self.outbox.incidents(numbers).await else { continue };
+            for (_, incident) in incidents {
+                let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { break };
+                let direct = Arc::clone(&self);
+                self.life.spawn_short("direct dispatch", async move {
+                    direct.hand(&incident).await;
+                    drop(slot);
+                });
+            }
+        }
+    }
+
+    /// What is to be handed over, or asked about, now.
+    fn due(&self, index: &Index) -> Vec<u64> {
+        let redis_is_well = self.publisher.as_ref().is_some_and(|publisher| publisher.is_well());
+        if redis_is_well {
+            return Vec::new();
+        }
+        let (in_hand, mut can, mut due) = (lock(&self.in_hand), HashMap::new(), Vec::new());
+        for (id, mark) in index.unpublished().filter(|(_, mark)| self.is_due(mark)) {
+            let able = can.entry(mark.target.as_str()).or_insert_with(|| self.can_take(index, &mark.target));
+            if *able && !in_hand.contains(id) {
+                due.push(mark.number);
+            }
+            if due.len() == AT_ONCE {
+                break;
+            }
+        }
+        due
+    }
+
+    fn is_due(&self, mark: &Mark) -> bool {
+        match mark.stage() {
+            None => self.outbox.is_durable() && mark.since.elapsed() >= self.patience(mark.offer),
+            Some(Stage::Unanswered) => true,
+            Some(Stage::Sending | Stage::Running | Stage::Ended(_)) => false,
+        }
+    }
+
+    /// Whether an agent is given anything now; what is no agent is sorted out at once.
+    fn can_take(&self, index: &Index, target: &str) -> bool {
+        self.agents.find(target).map_or(true, |contact| !self.is_resting(&contact) && !is_full(index, &contact))
+    }
+
+    fn patience(&self, offer: Offer) -> Duration {
+        let settings = self.outbox.settings();
+        match (&self.publisher, offer) {
+            (None, _) => Duration::ZERO,
+            (Some(_), Offer::Never) => settings.direct_after,
+            (Some(_), Offer::Unanswered | Offer::Confirmed) => settings.direct_after_uncertain,
+        }
+    }
+
+    /// One step with one incident, unless one is being made.
+    async fn hand(self: &Arc<Self>, incident: &Incident) -> Handed {
+        if !lock(&self.in_hand).insert(incident.workflow_id.clone()) {
+            return Handed::No;
+        }
+        let handed = self.step(incident).await;
+        lock(&self.in_hand).remove(&incident.workflow_id);
+        handed
+    }
+
+    async fn step(self: &Arc<Self>, incident: &Incident) -> Handed {
+        let id = &incident.workflow_id;
+        let Some(mark) = self.outbox.find(id) else { return Handed::Known };
+        let Ok(contact) = self.agents.find(&incident.agent_target) else {
+            let why = format!("{:?} is not an agent", incident.agent_target);
+            return self.refused(incident, None, Outcome::new(Reason::NoRoute, why)).await;
+        };
+        match mark.stage() {
             Some(Stage::Running | Stage::Ended(_)) => return Handed::Known,
             Some(Stage::Sending) => return Handed::No,
-            Some(Stage::Unanswered(since)) => return self.find_out(&incident, &contact, since).await,
+            Some(Stage::Unanswered) => return self.find_out(incident, &contact, mark).await,
+            None if mark.offer == Offer::Confirmed => return Handed::Known,
             None => {}
         }
-        let run = first_run(&incident, &contact);
-        if !self.begin(&incident, &run) {
+        if self.is_resting(&contact) || self.outbox.look(|index| is_full(index, &contact)) {
+            return Handed::No;
+        }
+        // A worker may have it: ask first where that is possible.
+        if mark.offer == Offer::Unanswered {
+            match self.search(incident, &contact).await {
+                Search::Found => return Handed::Known,
+                Search::Unsaid => return Handed::No,
+                Search::NotThere => self.metrics.duplicate_possible("direct"),
+            }
+        }
+        self.send(incident, &contact, first_run(incident, &contact)).await
+    }
+
+    async fn send(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, run: Run) -> Handed {
+        let id = &incident.workflow_id;
+        let sending = Sent { run: run.clone(), stage: Stage::Sending };
+        if self.outbox.set_direct(id, Some(sending), true).await.is_err() {
             return Handed::No;
         }
         self.metrics.attempt();
-        let sent = contact.agent.send(&outgoing(&incident, &run), contact.profile.mode, &headers(&incident)).await;
-        let id = &incident.workflow_id;
-        match sent {
-            Ok(sent) => {
-                self.accepted(&incident, run, sent, &contact);
+        match contact.agent.send(&outgoing(incident, &run), contact.profile.mode, &headers(incident)).await {
+            Ok(reply) => {
+                lock(&self.resting).remove(&contact.name.to_string());
+                self.accepted(incident, run, reply, contact).await;
                 Handed::Accepted
             }
-            Err(error) if error.class() == Class::Ambiguous => {
+            Err(error) => self.failed(incident, contact, run, &error).await,
+        }
+    }
+
+    async fn failed(self: &Arc<Self>, incident: &Incident, contact: &Contact, run: Run, error: &SendError) -> Handed {
+        let id = &incident.workflow_id;
+        match error.class() {
+            Class::Ambiguous => {
                 tracing::warn!(workflow_id = %id, %error, "sent directly, no usable answer");
-                self.set(id, |item| item.stage = Stage::Unanswered(Instant::now()));
+                lock(&self.unanswered).insert(id.clone(), Instant::now());
+                self.set(id, Some(Sent { run, stage: Stage::Unanswered })).await;
                 Handed::No
             }
-            Err(error) => {
+            Class::Terminal if self.outbox.is_durable() => {
+                tracing::warn!(workflow_id = %id, %error, "the agent will never take it");
+                self.refused(incident, Some(run), Outcome::new(Reason::Refused, error.to_string())).await
+            }
+            Class::NotExecuted | Class::Credentials | Class::Terminal => {
                 self.metrics.wait();
+                self.rest(contact, error.retry_after());
                 tracing::warn!(workflow_id = %id, %error, "not sent directly");
-                self.lock().remove(id);
+                let before = (run.attempts > 1).then(|| {
+                    let run = Run { attempts: run.attempts - 1, ..run };
+                    Sent { run, stage: Stage::Unanswered }
+                });
+                self.set(id, before).await;
                 Handed::No
             }
         }
     }
 
-    /// A request without an answer: ask the agent where it can be asked; never send twice from here.
-    async fn find_out(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, since: Instant) -> Handed {
-        let run = first_run(incident, contact);
+    /// A request without an answer: ask the agent where it can be asked, and send once more only where that is right.
+    async fn find_out(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, mark: Mark) -> Handed {
+        let Some(Sent { run, .. }) = mark.direct else { return Handed::No };
+        let id = &incident.workflow_id;
+        let since = *lock(&self.unanswered).entry(id.clone()).or_insert_with(Instant::now);
+        if self.is_resting(contact) || self.outbox.look(|index| is_full(index, contact)) {
+            return Handed::No;
+        }
         if contact.recognises() {
-            // It runs a repeated message once: the next repetition sends it again.
-            self.lock().remove(&incident.workflow_id);
-            return Handed::No;
+            return self.again(incident, contact, run).await;
         }
+        match self.search(incident, contact).await {
+            Search::Found => Handed::Known,
+            // It may be stored a moment later.
+            Search::NotThere if contact.lists() == Some(true) && since.elapsed() < STORED_WITHIN => Handed::No,
+            Search::NotThere if contact.lists() == Some(true) => self.again(incident, contact, run).await,
+            // The workers decide about it, when Redis is there.
+            Search::NotThere if self.publisher.is_some() => Handed::No,
+            Search::NotThere if contact.profile.on_uncertain == OnUncertain::Resend && run.attempts < 2 => {
+                self.metrics.duplicate_possible("direct");
+                self.again(incident, contact, run).await
+            }
+            Search::NotThere => {
+                let why = "the agent may have run it and cannot be asked";
+                self.refused(incident, Some(run), Outcome::new(Reason::Uncertain, why)).await
+            }
+            Search::Unsaid => Handed::No,
+        }
+    }
+
+    async fn again(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, run: Run) -> Handed {
+        lock(&self.unanswered).remove(&incident.workflow_id);
+        let run = Run { attempts: run.attempts + 1, ..run };
+        self.send(incident, contact, run).await
+    }
+
+    /// Asks whether the agent has the incident's message.
+    async fn search(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>) -> Search {
         if contact.lists() == Some(false) {
-            return Handed::No;
+            return Search::NotThere;
         }
+        let run = first_run(incident, contact);
         match contact.agent.find(&run.context_id, &run.message_id, &headers(incident)).await {
             Ok(Some(task)) => {
+                contact.set_lists(true);
                 let wire = contact.agent.wire().unwrap_or(a2a::Wire::V10);
-                self.accepted(incident, run, Sent { wire, answer: Answer::Task(task) }, contact);
-                Handed::Known
+                self.accepted(incident, run, Reply { wire, answer: Answer::Task(task) }, contact).await;
+                Search::Found
             }
-            // It may be stored a moment later.
-            Ok(None) if since.elapsed() < STORED_WITHIN => Handed::No,
-            // It is not there: the next repetition sends it as if for the first time.
             Ok(None) => {
-                self.lock().remove(&incident.workflow_id);
-                Handed::No
+                contact.set_lists(true);
+                Search::NotThere
+            }
+            Err(a2a::ListError::Unsupported(_)) => {
+                contact.set_lists(false);
+                Search::NotThere
             }
             Err(error) => {
+                self.rest(contact, error.retry_after());
                 tracing::debug!(workflow_id = %incident.workflow_id, %error, "cannot be found out");
-                Handed::No
+                Search::Unsaid
             }
         }
     }
 
-    fn accepted(self: &Arc<Self>, incident: &Incident, run: Run, sent: Sent, contact: &Arc<Contact>) {
-        tracing::info!(workflow_id = %incident.workflow_id, agent = %contact.name, "dispatched directly");
-        let (run, stage) = match sent.answer {
+    async fn accepted(self: &Arc<Self>, incident: &Incident, run: Run, reply: Reply, contact: &Arc<Contact>) {
+        let id = &incident.workflow_id;
+        let dispatched = || tracing::info!(workflow_id = %id, agent = %contact.name, "dispatched directly");
+        lock(&self.unanswered).remove(id);
+        let wire = Some(reply.wire);
+        match reply.answer {
             Answer::Message(reply) => {
                 let outcome = Outcome::settled(Reason::Completed, reply.text.as_deref());
-                (Run { wire: Some(sent.wire), ..run }, Stage::Ended(outcome))
+                dispatched();
+                self.ended(id, Run { wire, ..run }, outcome).await;
             }
             Answer::Task(task) => {
-                let stage = decision::verdict(&task).map_or(Stage::Running, Stage::Ended);
-                let context_id = task.context_id.unwrap_or(run.context_id);
-                (Run { wire: Some(sent.wire), task_id: Some(task.id), context_id, ..run }, stage)
-            }
-        };
-        let running = stage == Stage::Running;
-        if let Stage::Ended(outcome) = &stage {
-            self.metrics.outcome(outcome.reason);
-        }
-        self.set(&incident.workflow_id, |item| *item = Item { incident: incident.clone(), run, stage });
-        if running {
-            let (direct, contact, id) = (Arc::clone(self), Arc::clone(contact), incident.workflow_id.clone());
-            self.life.spawn_short("direct run", async move { direct.follow(&id, &contact).await });
-        }
-    }
-
-    /// Polls a direct run until it ends, or a worker has it.
-    async fn follow(&self, id: &str, contact: &Contact) {
-        let mut delays = Delays::new(Duration::from_millis(500), Duration::from_secs(15));
-        let deadline = tokio::time::Instant::now() + contact.profile.run_deadline;
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(delays.next_delay()) => {}
-                () = self.life.soft().cancelled() => return,
-            }
-            let Some(item) = self.lock().get(id).cloned() else { return };
-            let task_id = item.run.task_id.unwrap_or_default();
-            let task = contact.agent.get(&task_id, item.run.wire, &headers(&item.incident)).await;
-            let overdue = || {
-                let error = format!("the run was not done after {:?}", contact.profile.run_deadline);
-                (tokio::time::Instant::now() >= deadline).then(|| Outcome::new(Reason::RunDeadline, error))
-            };
-            if let Some(outcome) = task.ok().as_ref().and_then(decision::verdict).or_else(overdue) {
-                tracing::info!(workflow_id = id, reason = outcome.reason.as_str(), "direct run ended");
-                self.metrics.outcome(outcome.reason);
-                self.set(id, |item| item.stage = Stage::Ended(outcome));
-                return;
-            }
-        }
-    }
-
-    /// Hands over what was sent directly, whenever Redis is there. Runs until the soft stop, and once more.
-    pub async fn run(self: Arc<Self>) {
-        loop {
-            let stopping = self.life.soft().is_cancelled();
-            if let Some(session) = self.link.as_ref().and_then(Link::current) {
-                self.hand_over(&session).await;
-            }
-            if stopping {
-                return self.report();
-            }
-            tokio::select! {
-                () = tokio::time::sleep(HAND_OVER_EVERY) => {}
-                () = self.life.soft().cancelled() => {}
-            }
-        }
-    }
-
-    async fn hand_over(&self, session: &Session) {
-        let items: Vec<_> = self.lock().values().filter(|item| item.stage != Stage::Sending).cloned().collect();
-        for item in items {
-            match self.hand_over_one(session, &item).await {
-                Ok(true) => {
-                    tracing::info!(workflow_id = %item.incident.workflow_id, "a direct dispatch was handed over to the workers");
-                    self.lock().remove(&item.incident.workflow_id);
+                let context_id = task.context_id.clone().unwrap_or(run.context_id);
+                let run = Run { wire, task_id: Some(task.id.clone()), context_id, ..run };
+                if let Some(outcome) = decision::verdict(&task) {
+                    dispatched();
+                    return self.ended(id, run, outcome).await;
                 }
-                Ok(false) => {}
-                Err(error) => {
-                    self.metrics.redis_error(error.class());
-                    return tracing::warn!(%error, "direct dispatches are not handed over yet");
-                }
+                self.set(id, Some(Sent { run, stage: Stage::Running })).await;
+                dispatched();
+                self.spawn_follow(id);
             }
         }
     }
 
-    async fn hand_over_one(&self, session: &Session, item: &Item) -> Result<bool, Error> {
-        let begun = match &item.stage {
-            Stage::Ended(outcome) => return self.record_end(session, item, outcome).await,
-            Stage::Running => Begun::Accepted(item.run.clone()),
-            Stage::Sending | Stage::Unanswered(_) => Begun::Unanswered,
-        };
-        let deadline = session.redis_now_ms() + 2_000;
-        let call = publish::publish(&self.names, &item.incident, &begun, deadline, None);
-        let published = publish::published(&session.invoke(&call).await?)?;
-        if begun == Begun::Unanswered && published == Published::New {
-            self.metrics.duplicate_possible("direct");
-        }
-        Ok(published != Published::Expired)
+    async fn refused(&self, incident: &Incident, run: Option<Run>, outcome: Outcome) -> Handed {
+        let message_id = incident.message_id();
+        let run = run.unwrap_or_else(|| Run {
+            context_id: String::new(),
+            message_id,
+            task_id: None,
+            wire: None,
+            agent: incident.agent_target.clone(),
+            attempts: 0,
+        });
+        self.ended(&incident.workflow_id, run, outcome).await;
+        Handed::No
     }
 
-    async fn record_end(&self, session: &Session, item: &Item, outcome: &Outcome) -> Result<bool, Error> {
-        let subject =
-            Subject { workflow_id: item.incident.workflow_id.clone(), step: STEP.to_owned(), entry_id: String::new() };
-        let fields = item.incident.fields();
-        let finish = Finish {
-            subject,
-            run: item.run.clone(),
-            outcome: outcome.clone(),
-            fields: fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            acknowledge: false,
-            via: "direct",
-        };
-        session.invoke(&record::finish(&self.names, &finish)).await?;
-        Ok(true)
+    /// It has ended: kept until Redis knows, or for good where there is none.
+    pub(super) async fn ended(&self, id: &str, run: Run, outcome: Outcome) {
+        tracing::info!(workflow_id = id, reason = outcome.reason.as_str(), "direct run ended");
+        self.metrics.outcome(outcome.reason);
+        lock(&self.unanswered).remove(id);
+        if self.publisher.is_none() {
+            return self.outbox.bury(vec![Tombstone::of_run(id, &run, &outcome, unix_now())], None);
+        }
+        self.set(id, Some(Sent { run, stage: Stage::Ended(outcome) })).await;
+    }
+
+    async fn set(&self, id: &str, direct: Option<Sent>) {
+        if let Err(error) = self.outbox.set_direct(id, direct, true).await {
+            tracing::warn!(workflow_id = id, %error, "how a direct dispatch stands is not on disk");
+        }
+    }
+
+    fn spawn_follow(self: &Arc<Self>, id: &str) {
+        let (direct, id) = (Arc::clone(self), id.to_owned());
+        let Some(Sent { run, .. }) = self.outbox.find(&id).and_then(|mark| mark.direct) else { return };
+        let Ok(contact) = self.agents.find(&run.agent) else { return };
+        self.life.spawn_short("direct run", async move { direct.follow(&id, run, &contact).await });
+    }
+
+    fn is_resting(&self, contact: &Contact) -> bool {
+        lock(&self.resting).get(&contact.name.to_string()).is_some_and(|(until, _)| *until > Instant::now())
+    }
+
+    fn rest(&self, contact: &Contact, wish: Option<Duration>) {
+        let mut resting = lock(&self.resting);
+        let fresh = || (Instant::now(), Delays::new(Duration::from_millis(500), Duration::from_secs(30)));
+        let (until, delays) = resting.entry(contact.name.to_string()).or_insert_with(fresh);
+        *until = Instant::now() + crate::dispatch::outcome::wait(delays.next_delay(), wish);
     }
 
     /// What only this process knows, for a person.
     fn report(&self) {
-        for item in self.lock().values().filter(|item| self.link.is_some() && !matches!(item.stage, Stage::Ended(_))) {
+        if self.outbox.is_durable() || self.publisher.is_none() {
+            return;
+        }
+        let lost = |(id, mark): (&str, &Mark)| {
+            let task = mark.direct.as_ref().and_then(|sent| sent.run.task_id.clone());
+            (mark.offer != Offer::Confirmed).then(|| (id.to_owned(), task.unwrap_or_default()))
+        };
+        for (workflow_id, task_id) in self.outbox.look(|index| index.direct().filter_map(lost).collect::<Vec<_>>()) {
             tracing::error!(
-                workflow_id = %item.incident.workflow_id,
-                task_id = item.run.task_id.as_deref().unwrap_or_default(),
+                workflow_id,
+                task_id,
                 "dispatched directly and not handed over: Redis was not reachable before the stop"
             );
         }
     }
-
-    fn begin(&self, incident: &Incident, run: &Run) -> bool {
-        let mut items = self.lock();
-        if items.len() >= MOST {
-            items.retain(|_, item| !matches!(item.stage, Stage::Ended(_)) || self.link.is_some());
-        }
-        if items.len() >= MOST || items.contains_key(&incident.workflow_id) {
-            return false;
-        }
-        let item = Item { incident: incident.clone(), run: run.clone(), stage: Stage::Sending };
-        items.insert(incident.workflow_id.clone(), item);
-        true
-    }
-
-    /// What an incident that went directly counts as, until it is handed over; `None`: it did not go directly.
-    /// What had no answer is found out by handing it here again, while there is no Redis to hand it over to.
-    pub fn standing(&self, workflow_id: &str, redis: bool) -> Option<Handed> {
-        match self.stage_of(workflow_id)? {
-            Stage::Running | Stage::Ended(_) => Some(Handed::Known),
-            Stage::Unanswered(_) if !redis => None,
-            Stage::Sending | Stage::Unanswered(_) => Some(Handed::No),
-        }
-    }
-
-    fn stage_of(&self, id: &str) -> Option<Stage> {
-        self.lock().get(id).map(|item| item.stage.clone())
-    }
-
-    fn set(&self, id: &str, change: impl FnOnce(&mut Item)) {
-        if let Some(item) = self.lock().get_mut(id) {
-            change(item);
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Item>> {
-        self.items.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-fn first_run(incident: &Incident, contact: &Contact) -> Run {
-    let message_id = incident.message_id();
-    Run {
-        context_id: contact.profile.context.first(|| context_id(&message_id)),
-        message_id,
-        task_id: None,
-        wire: contact.agent.wire(),
-        agent: contact.name.to_string(),
-        attempts: 1,
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn outgoing(incident: &Incident, run: &Run) -> Outgoing {
-    let mut message = Outgoing::new(&run.message_id, incident.text.clone());
-    message.context_id = Some(run.context_id.clone()).filter(|id| !id.is_empty());
-    let notes = [
-        ("workflow_id", incident.workflow_id.clone().into()),
-        ("step", STEP.into()),
-        ("fingerprint", incident.alert.fingerprint.clone().into()),
-        ("attempt", run.attempts.into()),
-    ];
-    message.metadata.extend(notes.map(|(name, value): (&str, serde_json::Value)| (name.to_owned(), value)));
-    message
+/// The agent has as many direct runs as it may have.
+fn is_full(index: &Index, contact: &Contact) -> bool {
+    let (name, limit) = (contact.name.to_string(), usize::try_from(contact.profile.limits.runs).unwrap_or(usize::MAX));
+    let of_this = |mark: &Mark| {
+        let sent = mark.direct.as_ref();
+        sent.is_some_and(|sent| sent.run.agent == name && matches!(sent.stage, Stage::Sending | Stage::Running))
+    };
+    index.direct().filter(|(_, mark)| of_this(mark)).count() >= limit
 }
 
-fn headers(incident: &Incident) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    let state = Some(incident.tracestate.as_str()).filter(|state| !state.is_empty());
-    if let Some(context) = TraceContext::parse(&incident.traceparent, state) {
-        context.child().inject(&mut headers);
-    }
-    headers
+/// What an agent says of a message.
+enum Search {
+    /// It has it.
+    Found,
+    /// It has not, or has no list.
+    NotThere,
+    /// It gave no usable answer.
+    Unsaid,
+}
+
+/// Runs that went on when the process ended.
+fn running(index: &Index) -> Vec<String> {
+    let running = |mark: &Mark| mark.stage() == Some(&Stage::Running) && mark.offer != Offer::Confirmed;
+    index.direct().filter(|(_, mark)| running(mark)).map(|(id, _)| id.to_owned()).collect()
 }

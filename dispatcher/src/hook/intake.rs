@@ -1,35 +1,37 @@
-//! What becomes of an alert: the stream; an agent directly when Redis certainly has not taken it;
-//! otherwise Alertmanager is told to come again.
+//! What becomes of an alert: it is written to the outbox, then offered to Redis. Without a file an agent takes it
+//! directly where Redis certainly has not; otherwise Alertmanager is told to come again.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use daemon::TraceContext;
 use jiff::Timestamp;
-use redis_stream::connection::{Link, Session};
+use redis_stream::connection::Session;
 use redis_stream::error::Error;
 use redis_stream::script::Call;
 use redis_stream::value;
 use serde::Serialize;
 
 use super::direct::{Direct, Handed};
+use super::episodes::Episodes;
 use super::payload::{Filter, Unreadable, Webhook};
 use crate::dispatch::names::{KEEP_FINAL, Names, episode_key};
-use crate::dispatch::publish::{self, Begun, Published};
+use crate::dispatch::publish::Published;
 use crate::dispatch::record;
 use crate::dispatch::scripts;
-use crate::incident::{Alert, Incident, Status};
+use crate::incident::{Alert, Incident, STEP, Status};
 use crate::metrics::Metrics;
+use crate::outbox::item::{Offer, Tombstone};
+use crate::outbox::publish::{Offered, Publisher};
+use crate::outbox::{Outbox, unix_now};
 
-/// How long a publish may still be applied after it was sent, by Redis' clock.
+/// How long a dead letter may still be written after it was sent, by Redis' clock.
 const APPLY_WITHIN: Duration = Duration::from_secs(2);
 /// How long a webhook waits for a connection before it goes the other way.
 const CONNECTION_WITHIN: Duration = Duration::from_millis(500);
 /// Calls of one round trip at most.
 const BATCH: usize = 100;
-/// Incidents remembered as offered to Redis, so that nothing is sent as new that may have run.
-const REMEMBERED: usize = 100_000;
 
 /// What the hook did with one webhook; the body of its answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -70,40 +72,35 @@ pub struct IntakeSettings {
 
 /// Takes webhooks in. One for the process.
 pub struct Intake {
-    link: Option<Link>,
+    publisher: Option<Arc<Publisher>>,
+    outbox: Arc<Outbox>,
     names: Arc<Names>,
     settings: IntakeSettings,
     direct: Arc<Direct>,
     metrics: Metrics,
-    offers: Mutex<Offers>,
-}
-
-/// What became of one incident at Redis.
-enum Publishing {
-    Taken(Published),
-    /// It certainly is not on the stream.
-    No,
-    /// It may be, now or later.
-    Unknown,
+    episodes: Mutex<Episodes>,
 }
 
 impl Intake {
-    /// `link`: absent when no Redis is configured at all.
+    /// `publisher`: absent when no Redis is configured at all.
     pub fn new(
-        link: Option<Link>,
+        publisher: Option<Arc<Publisher>>,
+        outbox: Arc<Outbox>,
         names: Arc<Names>,
         settings: IntakeSettings,
         direct: Arc<Direct>,
         metrics: Metrics,
     ) -> Self {
-        Self { link, names, settings, direct, metrics, offers: Mutex::default() }
+        Self { publisher, outbox, names, settings, direct, metrics, episodes: Mutex::default() }
     }
 
     /// Takes one webhook in; `trace` is its sender's.
     pub async fn take(&self, webhook: Webhook, trace: &TraceContext) -> Tally {
         let mut tally = Tally::default();
-        let session = match &self.link {
-            Some(link) => link.session(CONNECTION_WITHIN).await.ok(),
+        let session = match &self.publisher {
+            // The outbox takes it at once; a connection that is missing is its affair.
+            Some(publisher) if self.outbox.is_durable() => publisher.link().current(),
+            Some(publisher) => publisher.link().session(CONNECTION_WITHIN).await.ok(),
             None => None,
         };
         self.bury(session.as_ref(), &webhook.unreadable, &mut tally).await;
@@ -113,25 +110,157 @@ impl Intake {
         if let Some(session) = &session {
             self.close_episodes(session, &others).await;
         }
-        let mut incidents = self.incidents(session.as_ref(), wanted, trace).await;
-        // What went directly is published by its hand-over alone: as begun, not as new.
-        incidents.retain(|incident| match self.direct.standing(&incident.workflow_id, session.is_some()) {
-            None => true,
-            Some(standing) => {
-                let counter = if standing == Handed::No { &mut tally.refused } else { &mut tally.duplicate };
-                *counter += 1;
-                false
-            }
-        });
-        let left = match session {
-            Some(session) => self.publish(&session, incidents, &mut tally).await,
-            None => incidents,
-        };
-        self.hand_directly(left, &mut tally).await;
+        let incidents = self.incidents(session.as_ref(), wanted, trace).await;
+        let new = self.without_known(session.as_ref(), incidents, &mut tally).await;
+        self.accept(session.as_ref(), new, &mut tally).await;
         tally.accepted = tally.stream + tally.direct + tally.outbox;
         tally.status = if tally.refused == 0 { "accepted" } else { "unavailable" };
         self.count(&tally);
         tally
+    }
+
+    /// Leaves out what the outbox answers for: what is open there, and what has ended.
+    async fn without_known(
+        &self,
+        session: Option<&Session>,
+        mut incidents: Vec<Incident>,
+        tally: &mut Tally,
+    ) -> Vec<Incident> {
+        let buried = self.buried(&incidents).await;
+        let mut again = Vec::new();
+        incidents.retain(|incident| {
+            let tombstone = buried.iter().find(|tombstone| tombstone.workflow_id == incident.workflow_id);
+            let may_run_again = self.settings.rerun_after.is_some() && session.is_some();
+            match (self.outbox.find(&incident.workflow_id), tombstone) {
+                (Some(mark), _) if may_run_again && mark.offer == Offer::Confirmed => {
+                    again.push(incident.clone());
+                    false
+                }
+                (Some(mark), _)
+                    if self.outbox.is_durable() || mark.offer == Offer::Confirmed || mark.is_with_agent() =>
+                {
+                    tally.duplicate += 1;
+                    false
+                }
+                (None, Some(_)) if may_run_again => {
+                    again.push(incident.clone());
+                    false
+                }
+                (None, Some(tombstone)) => {
+                    self.outbox.bury(vec![Tombstone { at: unix_now(), ..tombstone.clone() }], None);
+                    tally.duplicate += 1;
+                    false
+                }
+                _ => true,
+            }
+        });
+        if let (Some(session), Some(publisher)) = (session, &self.publisher) {
+            self.rerun(session, publisher, &again, tally).await;
+        }
+        incidents
+    }
+
+    /// Tombstones of the given; an outbox that cannot be read knows none, and Redis' records answer.
+    async fn buried(&self, incidents: &[Incident]) -> Vec<Tombstone> {
+        let ids: Vec<_> = incidents.iter().map(|incident| incident.workflow_id.clone()).collect();
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        self.outbox.buried(ids, STEP).await.unwrap_or_default()
+    }
+
+    /// What has ended and fires on: Redis' record says whether it is time for a new run.
+    async fn rerun(&self, session: &Session, publisher: &Publisher, incidents: &[Incident], tally: &mut Tally) {
+        let results = publisher.offer(session, incidents, self.settings.rerun_after).await;
+        for (incident, result) in incidents.iter().zip(results) {
+            match result {
+                Offered::Taken(Published::New) => {
+                    tally.stream += 1;
+                    if let Err(error) = self.outbox.accept(std::slice::from_ref(incident), Offer::Confirmed).await {
+                        tracing::warn!(workflow_id = %incident.workflow_id, %error, "a new run is not in the outbox");
+                    }
+                }
+                Offered::Taken(_) => tally.duplicate += 1,
+                Offered::No | Offered::Unknown => tally.refused += 1,
+            }
+        }
+    }
+
+    async fn accept(&self, session: Option<&Session>, incidents: Vec<Incident>, tally: &mut Tally) {
+        let ready = match (session, &self.publisher) {
+            (Some(session), Some(publisher)) if publisher.has_room() => Some((session, publisher)),
+            _ => None,
+        };
+        let offer = if ready.is_some() { Offer::Unanswered } else { Offer::Never };
+        let durable = match self.outbox.accept(&incidents, offer).await {
+            Ok(()) => self.outbox.is_durable(),
+            Err(error) => {
+                tracing::warn!(%error, "not taken into the outbox");
+                false
+            }
+        };
+        let left = match ready {
+            Some((session, publisher)) => self.publish(session, publisher, incidents, durable, tally).await,
+            None => incidents,
+        };
+        if durable {
+            tally.outbox += left.len() as u64;
+        } else {
+            self.hand_directly(left, tally).await;
+        }
+    }
+
+    /// Publishes; answers those that certainly are not on the stream.
+    async fn publish(
+        &self,
+        session: &Session,
+        publisher: &Publisher,
+        incidents: Vec<Incident>,
+        durable: bool,
+        tally: &mut Tally,
+    ) -> Vec<Incident> {
+        let results = publisher.offer(session, &incidents, self.settings.rerun_after).await;
+        let (mut left, mut finals) = (Vec::new(), Vec::new());
+        for (incident, result) in incidents.into_iter().zip(results) {
+            match result {
+                Offered::Taken(Published::New) => tally.stream += 1,
+                Offered::Taken(Published::Final) => {
+                    tally.duplicate += 1;
+                    finals.push(incident.workflow_id);
+                }
+                Offered::Taken(_) => tally.duplicate += 1,
+                Offered::Unknown if !durable => tally.refused += 1,
+                Offered::Unknown | Offered::No => left.push(incident),
+            }
+        }
+        if let Err(error) = publisher.outcomes().learn(session, &finals).await {
+            tracing::debug!(%error, "final records cannot be read");
+        }
+        left
+    }
+
+    /// The way without a file: an agent has it, or Alertmanager comes again.
+    async fn hand_directly(&self, incidents: Vec<Incident>, tally: &mut Tally) {
+        let ids: Vec<_> = incidents.iter().map(|incident| incident.workflow_id.clone()).collect();
+        let (certain, doubtful): (Vec<_>, Vec<_>) = incidents.into_iter().partition(|incident| {
+            self.outbox.find(&incident.workflow_id).is_some_and(|mark| mark.offer == Offer::Never)
+        });
+        // It may be on the stream, now or later; or the outbox has not even taken it.
+        tally.refused += doubtful.len() as u64;
+        for handed in self.direct.hand_all(certain).await {
+            match handed {
+                Handed::Accepted => tally.direct += 1,
+                Handed::Known => tally.duplicate += 1,
+                Handed::No => tally.refused += 1,
+            }
+        }
+        for id in ids {
+            let nothing_happened =
+                |mark: crate::outbox::index::Mark| mark.offer == Offer::Never && mark.direct.is_none();
+            if self.outbox.find(&id).is_some_and(nothing_happened) {
+                self.outbox.withdraw(&id);
+            }
+        }
     }
 
     /// Alerts that cannot be read become dead letters, each once.
@@ -140,7 +269,7 @@ impl Intake {
             tracing::warn!(problem = %alert.problem, digest = %alert.digest, "an alert cannot be read");
             let buried = match session {
                 Some(session) => self.bury_one(session, alert).await,
-                None => Ok(self.link.is_none()),
+                None => Ok(self.publisher.is_none()),
             };
             match buried {
                 Ok(true) => tally.undecodable += 1,
@@ -177,9 +306,7 @@ impl Intake {
         let mut seen = HashSet::new();
         let mut incidents = Vec::with_capacity(alerts.len());
         for (index, mut alert) in alerts.into_iter().enumerate() {
-            if let Some(Some(start)) = starts.get(index) {
-                alert.starts_at = *start;
-            }
+            alert.starts_at = self.start_of(&alert, starts.get(index).copied().flatten());
             let trace = trace.child();
             let state = trace.tracestate.as_deref().unwrap_or_default();
             let incident = Incident::new(alert, &self.settings.target, &trace.traceparent, state, Timestamp::now());
@@ -189,6 +316,15 @@ impl Intake {
             }
         }
         incidents
+    }
+
+    /// The start of the alert's episode: what Redis says, else what was heard last.
+    fn start_of(&self, alert: &Alert, known: Option<Timestamp>) -> Timestamp {
+        let mut episodes = self.episodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = known
+            .unwrap_or_else(|| episodes.start_of(&alert.fingerprint, alert.starts_at, self.settings.episode_slack));
+        episodes.note(&alert.fingerprint, start);
+        start
     }
 
     async fn episodes(&self, session: &Session, alerts: &[Alert]) -> Vec<Option<Timestamp>> {
@@ -226,112 +362,11 @@ impl Intake {
         self.episodes(session, &resolved).await;
     }
 
-    /// Publishes; answers those that certainly are not on the stream.
-    async fn publish(&self, session: &Session, incidents: Vec<Incident>, tally: &mut Tally) -> Vec<Incident> {
-        let mut left = Vec::new();
-        let mut incidents = incidents.into_iter().peekable();
-        while incidents.peek().is_some() {
-            let batch: Vec<_> = incidents.by_ref().take(BATCH).collect();
-            let results = self.publish_batch(session, &batch).await;
-            for (incident, result) in batch.into_iter().zip(results) {
-                match result {
-                    Publishing::Taken(Published::New) => {
-                        tally.stream += 1;
-                        self.remember(incident.workflow_id, Offer::Confirmed);
-                    }
-                    Publishing::Taken(_) => {
-                        tally.duplicate += 1;
-                        self.remember(incident.workflow_id, Offer::Confirmed);
-                    }
-                    Publishing::No => left.push(incident),
-                    Publishing::Unknown => {
-                        tally.refused += 1;
-                        self.remember(incident.workflow_id, Offer::Unanswered);
-                    }
-                }
-            }
-        }
-        left
-    }
-
-    async fn publish_batch(&self, session: &Session, batch: &[Incident]) -> Vec<Publishing> {
-        let (deadline, rerun) = (deadline(session), self.settings.rerun_after);
-        let calls: Vec<_> = batch
-            .iter()
-            .map(|incident| {
-                // Redis can forget a whole run in a failover: what was offered before may have run.
-                let begun = if self.offered(incident).is_some() { Begun::Offered } else { Begun::Queued };
-                publish::publish(&self.names, incident, &begun, deadline, rerun)
-            })
-            .collect();
-        // Whoever stops waiting here must not forget that these were sent.
-        let first: Vec<_> = batch.iter().map(|incident| self.offered(incident).is_none()).collect();
-        for (incident, _) in batch.iter().zip(&first).filter(|(_, first)| **first) {
-            self.remember(incident.workflow_id.clone(), Offer::Unanswered);
-        }
-        let results: Vec<_> = match session.invoke_all(&calls).await {
-            Ok(replies) => replies
-                .into_iter()
-                .map(|reply| self.judge(reply.and_then(|reply| publish::published(&reply))))
-                .collect(),
-            Err(error) => batch.iter().map(|_| self.judge(Err(error.clone()))).collect(),
-        };
-        for ((incident, first), result) in batch.iter().zip(first).zip(&results) {
-            if first && matches!(result, Publishing::No) {
-                self.withdraw(&incident.workflow_id);
-            }
-        }
-        results
-    }
-
-    fn judge(&self, result: Result<Published, Error>) -> Publishing {
-        match result {
-            Ok(Published::Expired) => Publishing::No,
-            Ok(published) => Publishing::Taken(published),
-            Err(error) => {
-                self.metrics.redis_error(error.class());
-                tracing::warn!(%error, uncertain = error.uncertain(), "not published");
-                if error.uncertain() { Publishing::Unknown } else { Publishing::No }
-            }
-        }
-    }
-
-    async fn hand_directly(&self, incidents: Vec<Incident>, tally: &mut Tally) {
-        let mut new = Vec::new();
-        for incident in incidents {
-            match self.offered(&incident) {
-                Some(Offer::Confirmed) => tally.duplicate += 1,
-                // It may be on the stream, now or later.
-                Some(Offer::Unanswered) => tally.refused += 1,
-                None => new.push(incident),
-            }
-        }
-        for handed in self.direct.hand_all(new).await {
-            match handed {
-                Handed::Accepted => tally.direct += 1,
-                Handed::Known => tally.duplicate += 1,
-                Handed::No => tally.refused += 1,
-            }
-        }
-    }
-
-    fn remember(&self, workflow_id: String, offer: Offer) {
-        self.offers.lock().unwrap_or_else(PoisonError::into_inner).add(workflow_id, offer);
-    }
-
-    /// Redis certainly has not taken it.
-    fn withdraw(&self, workflow_id: &str) {
-        self.offers.lock().unwrap_or_else(PoisonError::into_inner).ids.remove(workflow_id);
-    }
-
-    fn offered(&self, incident: &Incident) -> Option<Offer> {
-        self.offers.lock().unwrap_or_else(PoisonError::into_inner).ids.get(&incident.workflow_id).copied()
-    }
-
     fn count(&self, tally: &Tally) {
         for (result, count) in [
             ("stream", tally.stream),
             ("direct", tally.direct),
+            ("outbox", tally.outbox),
             ("duplicate", tally.duplicate),
             ("ignored", tally.ignored),
             ("undecodable", tally.undecodable),
@@ -344,33 +379,4 @@ impl Intake {
 
 fn deadline(session: &Session) -> i64 {
     session.redis_now_ms() + i64::try_from(APPLY_WITHIN.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// What came of publishing an incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Offer {
-    /// Redis has taken it.
-    Confirmed,
-    /// No answer came.
-    Unanswered,
-}
-
-/// The newest offers, bounded.
-#[derive(Default)]
-struct Offers {
-    ids: HashMap<String, Offer>,
-    order: VecDeque<String>,
-}
-
-impl Offers {
-    fn add(&mut self, id: String, offer: Offer) {
-        if self.ids.insert(id.clone(), offer).is_none() {
-            self.order.push_back(id);
-        }
-        while self.order.len() > REMEMBERED {
-            if let Some(oldest) = self.order.pop_front() {
-                self.ids.remove(&oldest);
-            }
-        }
-    }
 }

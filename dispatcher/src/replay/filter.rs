@@ -100,6 +100,11 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Nothing was asked for in particular.
+    pub fn is_everything(&self) -> bool {
+        self.selection == Selection::All && self.older_than.is_none() && self.agent.is_none()
+    }
+
     /// Everything.
     pub fn everything() -> Self {
         Self { selection: Selection::All, older_than: None, agent: None, namespace: String::new() }

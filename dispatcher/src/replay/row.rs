@@ -9,7 +9,7 @@ use super::item::{Item, Place};
 /// What a list says of an entry. Texts are as they are in Redis: escape them before printing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// `stuck`, `pending`, `waiting`, `parked`, `dead`, `unread` or `acknowledged`.
+    /// `outbox`, `stuck`, `pending`, `waiting`, `parked`, `dead`, `unread` or `acknowledged`.
     pub state: &'static str,
     /// The stream it is in.
     pub stream: String,

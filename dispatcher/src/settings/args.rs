@@ -155,6 +155,37 @@ pub struct HookArgs {
     pub redis_stream_name: Option<String>,
 }
 
+/// What the hook keeps, so that nothing it has accepted is lost.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Outbox")]
+pub struct OutboxArgs {
+    /// File of the outbox; without one an alert is accepted only once Redis or an agent has it
+    /// [default: none; run: in the user's state directory]
+    #[arg(long, env = "OUTBOX_PATH", hide_env_values = true, value_name = "FILE")]
+    pub outbox_path: Option<String>,
+    /// How long it remembers what has ended [default: 7d]
+    #[arg(long, env = "OUTBOX_KEEP", hide_env_values = true, value_name = "TIME")]
+    pub outbox_keep: Option<String>,
+    /// Incidents that may be open in it; when there are as many, only what Redis takes is accepted [default: 500000]
+    #[arg(long, env = "OUTBOX_MAX_OPEN", hide_env_values = true, value_name = "N")]
+    pub outbox_max_open: Option<String>,
+    /// Incidents that one flood may put onto the stream; the rest waits in the outbox [default: 10000]
+    #[arg(long, env = "STREAM_MAX_OPEN", hide_env_values = true, value_name = "N")]
+    pub stream_max_open: Option<String>,
+    /// How long Redis may fail an incident before it goes to its agent directly [default: 5s; at once without a file]
+    #[arg(long, env = "DIRECT_AFTER", hide_env_values = true, value_name = "TIME")]
+    pub direct_after: Option<String>,
+    /// The same where Redis may have taken it and gave no answer [default: 60s]
+    #[arg(long, env = "DIRECT_AFTER_UNCERTAIN", hide_env_values = true, value_name = "TIME")]
+    pub direct_after_uncertain: Option<String>,
+    /// From one offer of everything that is open to the next; what Redis has forgotten is put back then [default: 60s]
+    #[arg(long, env = "OUTBOX_ROUND", hide_env_values = true, value_name = "TIME")]
+    pub outbox_round: Option<String>,
+    /// Replicas that must have an incident before it counts as published [default: 0]
+    #[arg(long, env = "PUBLISH_WAIT_REPLICAS", hide_env_values = true, value_name = "N")]
+    pub publish_wait_replicas: Option<String>,
+}
+
 /// The process.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Process")]

@@ -23,7 +23,8 @@ const COMMANDS: [(&str, &str, &[&str]); 7] = [
     ("replay retry", "stream-dispatcher", &["replay", "retry"]),
     ("scaler", "stream-scaler", &[]),
 ];
-const SECTIONS: [&str; 9] = ["Redis", "Stream", "Agents", "Alerts", "Hook", "Worker", "Process", "Scaler", "Replay"];
+const SECTIONS: [&str; 10] =
+    ["Redis", "Stream", "Agents", "Alerts", "Hook", "Outbox", "Worker", "Process", "Scaler", "Replay"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Setting {

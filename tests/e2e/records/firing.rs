@@ -12,17 +12,13 @@ use stream_dispatcher::dispatch::profile::Limits;
 use stream_dispatcher::dispatch::record::{self, Run, Taken};
 use stream_dispatcher::incident::{Incident, Order, Status};
 
-use super::desk::{AGENT, Desk, LEASE, finish, incident, record_key, run, subject, unsent};
+use super::desk::{AGENT, Desk, LEASE, finish, incident_of, record_key, run, subject, unsent};
 
 const RUNS: &str = "incident:events:agent:kagent:triage-agent:runs";
 
 /// An alert's beginning and its end.
 fn pair() -> (Incident, Incident) {
-    let firing = incident("1");
-    let mut alert = firing.alert.clone();
-    alert.status = Status::Resolved;
-    let resolved = Incident::new(alert, "triage-agent", "", "", firing.timestamp);
-    (firing, resolved)
+    (incident_of("1", Status::Firing), incident_of("1", Status::Resolved))
 }
 
 impl Desk {

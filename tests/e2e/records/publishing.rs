@@ -70,7 +70,7 @@ async fn a_final_incident_is_a_duplicate_and_its_record_lives_on() -> Result<()>
     let entry = desk.held(&incident).await?;
     desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Completed))).await?;
     desk.client().await?.cmd(&["EXPIRE", &record_key(&incident), "100"]).await?;
-    ensure!(desk.publish(&incident, &Begun::Queued).await? == Published::Duplicate);
+    ensure!(desk.publish(&incident, &Begun::Queued).await? == Published::Final);
     let ttl = desk.client().await?.cmd(&["TTL", &record_key(&incident)]).await?.int()?;
     ensure!(ttl > 600_000, "{ttl}");
     ensure!(desk.books.length(STREAM).await? == 1);
@@ -126,7 +126,7 @@ async fn an_alert_that_fires_on_is_run_again_when_that_is_wanted() -> Result<()>
     desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Completed))).await?;
     let deadline = desk.session.redis_now_ms() + 5_000;
     let hour = Some(std::time::Duration::from_secs(3600));
-    ensure!(desk.publish_by(&incident, &Begun::Queued, deadline, hour).await? == Published::Duplicate);
+    ensure!(desk.publish_by(&incident, &Begun::Queued, deadline, hour).await? == Published::Final);
     let two_hours_ago = (desk.session.redis_now_ms() - 7_200_000).to_string();
     for run in ["-r1", "-r2"] {
         let key = record_key(&incident);

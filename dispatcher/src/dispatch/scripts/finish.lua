@@ -54,7 +54,8 @@ elseif ARGV[6] ~= 'settled' then
   end
   copy = redis.call('XADD', KEYS[4], '*', unpack(fields))
 end
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[14], '*', 'workflow_id', ARGV[4], 'message_id', ARGV[5],
+if copy ~= '-' then redis.call('HSET', KEYS[2], 'copy', copy) end
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[14], '*', 'workflow_id', ARGV[4], 'step', string.sub(ARGV[19], #ARGV[4] + 2), 'message_id', ARGV[5],
   'state', ARGV[6], 'reason', ARGV[7], 'task_id', ARGV[9], 'agent', ARGV[11], 'via', via, 'copy', copy)
 leave_agent()
 return { 'finished', acknowledge(), copy }

@@ -1,0 +1,183 @@
+//! How incidents end: read from the stream of outcomes, for all incidents, and kept as tombstones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::Lifecycle;
+use redis::{Cmd, Pipeline, Value};
+use redis_stream::connection::{Link, Session};
+use redis_stream::entry::Entry;
+use redis_stream::error::Error;
+use redis_stream::value;
+
+use super::history::History;
+use super::item::{Copy, Raw, Tombstone};
+use super::{Outbox, unix_now};
+use crate::dispatch::names::{Names, OUTCOMES};
+use crate::dispatch::outcome::Final;
+use crate::dispatch::record::words;
+use crate::incident::{STEP, record_key};
+use crate::metrics::Metrics;
+
+/// From one look at the stream to the next.
+const EVERY: Duration = Duration::from_millis(250);
+/// Outcomes of one look at most.
+const PAGE: usize = 500;
+/// Looks until the token is taken again, though nothing was read.
+const TOKEN_EVERY: u32 = 20;
+/// Records of one round trip.
+const BATCH: usize = 100;
+/// The note with the id of the last outcome that was read.
+const CURSOR: &str = "outcomes";
+
+/// Follows the outcomes of all incidents.
+pub struct Outcomes {
+    names: Arc<Names>,
+    outbox: Arc<Outbox>,
+    metrics: Metrics,
+}
+
+impl Outcomes {
+    /// Nothing was read yet.
+    pub fn new(names: Arc<Names>, outbox: Arc<Outbox>, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self { names, outbox, metrics })
+    }
+
+    /// Runs until the soft stop.
+    pub async fn run(self: Arc<Self>, link: Link, life: Lifecycle) {
+        let history = History::new(Arc::clone(&self.outbox), self.metrics.clone());
+        let mut cursor = self.stored_cursor().await;
+        let mut looks = 0;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = life.soft().cancelled() => return,
+            }
+            let Some(session) = link.current() else { continue };
+            history.judge(&session).await;
+            looks += 1;
+            match self.read(&session, &mut cursor).await {
+                Ok(0) if looks < TOKEN_EVERY => {}
+                Ok(_) => {
+                    looks = 0;
+                    history.keep(&session).await;
+                }
+                Err(error) => {
+                    self.metrics.redis_error(error.class());
+                    tracing::debug!(%error, "outcomes cannot be read");
+                }
+            }
+        }
+    }
+
+    async fn stored_cursor(&self) -> String {
+        let stored = self.outbox.read(|store| store.note(CURSOR)).await.ok().flatten();
+        stored.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| "0-0".to_owned())
+    }
+
+    /// Reads what is new, all of it; how many there were.
+    async fn read(&self, session: &Session, cursor: &mut String) -> Result<usize, Error> {
+        let mut count = 0;
+        loop {
+            let mut cmd = Cmd::new();
+            cmd.arg("XREAD").arg("COUNT").arg(PAGE).arg("STREAMS").arg(OUTCOMES).arg(&*cursor);
+            let entries = Entry::parse_read(&session.run(&cmd).await?);
+            let Some(last) = entries.last() else { return Ok(count) };
+            *cursor = last.id.to_string();
+            let tombstones: Vec<_> = entries.iter().filter_map(of_outcome).collect();
+            let tombstones = self.with_copies(session, tombstones).await?;
+            self.outbox.bury(tombstones, Some((CURSOR, cursor.clone().into_bytes())));
+            count += entries.len();
+        }
+    }
+
+    /// Incidents of the hook whose records are final: what they say becomes tombstones.
+    pub async fn learn(&self, session: &Session, ids: &[String]) -> Result<(), Error> {
+        for batch in ids.chunks(BATCH) {
+            let mut pipeline = Pipeline::new();
+            for id in batch {
+                let key = record_key(id, STEP);
+                let fields = ["state", "reason", "message_id", "task_id", "agent", "via", "copy"];
+                pipeline.cmd("HMGET").arg(key).arg(&fields);
+            }
+            let replies = session.pipe(&pipeline).await?;
+            let of = |(id, reply): (&String, Result<Value, Error>)| of_record(id, &words(&reply.ok()?));
+            let tombstones: Vec<_> = batch.iter().zip(replies).filter_map(of).collect();
+            let tombstones = self.with_copies(session, tombstones).await?;
+            self.outbox.bury(tombstones, None);
+        }
+        Ok(())
+    }
+
+    /// Dead and parked ones with their entries.
+    async fn with_copies(&self, session: &Session, mut all: Vec<Tombstone>) -> Result<Vec<Tombstone>, Error> {
+        let mut pipeline = Pipeline::new();
+        for tombstone in &all {
+            if let Some(Copy { id, .. }) = &tombstone.copy {
+                let dead = tombstone.state == Final::Dead.as_str();
+                let stream = if dead { &self.names.dead_letters } else { &self.names.parked };
+                pipeline.cmd("XRANGE").arg(stream).arg(id).arg(id);
+            }
+        }
+        if pipeline.cmd_iter().next().is_none() {
+            return Ok(all);
+        }
+        let mut replies = session.pipe(&pipeline).await?.into_iter();
+        for copy in all.iter_mut().filter_map(|tombstone| tombstone.copy.as_mut()) {
+            let reply = replies.next().and_then(Result::ok);
+            let entry = reply.and_then(|reply| Entry::parse_list(&reply).into_iter().next());
+            let fields = entry.map(|entry| entry.fields).unwrap_or_default();
+            copy.fields = fields.iter().map(|(name, value)| (Raw::from(&**name), Raw::from(&**value))).collect();
+        }
+        // One that is gone already cannot be put back.
+        for tombstone in &mut all {
+            tombstone.copy = tombstone.copy.take().filter(|copy| !copy.fields.is_empty());
+        }
+        Ok(all)
+    }
+}
+
+fn copy_of(id: &str) -> Option<Copy> {
+    (!id.is_empty() && id != "-").then(|| Copy { id: id.to_owned(), fields: Vec::new() })
+}
+
+fn of_outcome(entry: &Entry) -> Option<Tombstone> {
+    let text = |name: &str| entry.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+    Some(Tombstone {
+        workflow_id: text("workflow_id")?,
+        step: text("step").unwrap_or_else(|| STEP.to_owned()),
+        message_id: text("message_id")?,
+        state: text("state")?,
+        reason: text("reason").unwrap_or_default(),
+        task_id: text("task_id").unwrap_or_default(),
+        agent: text("agent").unwrap_or_default(),
+        via: text("via").unwrap_or_default(),
+        at: unix_now(),
+        copy: copy_of(&text("copy").unwrap_or_default()),
+    })
+}
+
+fn of_record(id: &str, words: &[String]) -> Option<Tombstone> {
+    let [state, reason, message_id, task_id, agent, via, copy] = words else { return None };
+    let known = [Final::Settled, Final::Dead, Final::Parked].iter().any(|end| end.as_str() == state);
+    known.then(|| Tombstone {
+        workflow_id: id.to_owned(),
+        step: STEP.to_owned(),
+        message_id: message_id.clone(),
+        state: state.clone(),
+        reason: reason.clone(),
+        task_id: task_id.clone(),
+        agent: agent.clone(),
+        via: via.clone(),
+        at: unix_now(),
+        copy: copy_of(copy),
+    })
+}
+
+/// The replication part of INFO.
+pub(super) async fn replication(session: &Session) -> Result<String, Error> {
+    let mut cmd = Cmd::new();
+    cmd.arg("INFO").arg("replication");
+    let reply = session.run(&cmd).await?;
+    value::text(&reply).map(str::to_owned).ok_or_else(|| Error::unexpected("INFO replication", &reply))
+}

@@ -1,0 +1,319 @@
+//! The loop that heals: every open incident is offered to Redis again and again, until it has ended. What Redis has
+//! forgotten goes onto the stream anew; what it knows stays as it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use daemon::Lifecycle;
+use redis_stream::connection::{Link, Session};
+use redis_stream::error::Error;
+
+use super::Outbox;
+use super::item::{Offer, Sent, Stage};
+use super::outcomes::Outcomes;
+use super::tombstones::Tombstones;
+use crate::dispatch::names::Names;
+use crate::dispatch::publish::{self, Begun, Published};
+use crate::dispatch::record::{self, Finish, Subject};
+use crate::incident::{Incident, STEP};
+use crate::metrics::Metrics;
+
+/// How long a publish may still be applied after it was sent, by Redis' clock.
+const APPLY_WITHIN: Duration = Duration::from_secs(2);
+/// From one offer of the same incident to the next: the last one may still be applied before.
+const APART: Duration = Duration::from_secs(3);
+/// From one look at what is not published to the next, while nothing calls.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Calls of one round trip at most.
+const BATCH: usize = 100;
+
+/// What became of an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Offered {
+    /// Redis has it.
+    Taken(Published),
+    /// It certainly is not on the stream.
+    No,
+    /// It may be, now or later.
+    Unknown,
+}
+
+/// Offers incidents to Redis. One for the process.
+pub struct Publisher {
+    link: Link,
+    names: Arc<Names>,
+    outbox: Arc<Outbox>,
+    outcomes: Arc<Outcomes>,
+    tombstones: Tombstones,
+    metrics: Metrics,
+    wait_for_replicas: usize,
+    well: AtomicBool,
+}
+
+impl Publisher {
+    /// Nothing was offered yet. `wait_for_replicas`: so many have to have what was published before that counts.
+    pub fn new(
+        link: Link,
+        names: Arc<Names>,
+        outbox: Arc<Outbox>,
+        metrics: Metrics,
+        wait_for_replicas: usize,
+    ) -> Arc<Self> {
+        let outcomes = Outcomes::new(Arc::clone(&names), Arc::clone(&outbox), metrics.clone());
+        let tombstones = Tombstones::new(Arc::clone(&names), Arc::clone(&outbox), metrics.clone());
+        let well = AtomicBool::new(true);
+        Arc::new(Self { link, names, outbox, outcomes, tombstones, metrics, wait_for_replicas, well })
+    }
+
+    /// The connection.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// The follower of outcomes.
+    pub fn outcomes(&self) -> &Arc<Outcomes> {
+        &self.outcomes
+    }
+
+    /// Redis takes what it is offered.
+    pub fn is_well(&self) -> bool {
+        self.well.load(Ordering::Acquire) && self.link.current().is_some()
+    }
+
+    /// Whether another incident may go onto the stream now, or waits behind others.
+    pub fn has_room(&self) -> bool {
+        let most = self.outbox.settings().most_published;
+        self.outbox.look(|index| !index.has_queue())
+            && usize::try_from(self.outbox.counts().published).unwrap_or(usize::MAX) < most
+    }
+
+    /// Offers open incidents, in order.
+    pub async fn offer(&self, session: &Session, incidents: &[Incident], rerun: Option<Duration>) -> Vec<Offered> {
+        let mut all = Vec::with_capacity(incidents.len());
+        for batch in incidents.chunks(BATCH) {
+            all.extend(self.offer_batch(session, batch, rerun).await);
+        }
+        all
+    }
+
+    async fn offer_batch(&self, session: &Session, batch: &[Incident], rerun: Option<Duration>) -> Vec<Offered> {
+        let before: Vec<_> = batch.iter().map(|incident| self.outbox.find(&incident.workflow_id)).collect();
+        let ids: Vec<_> = batch.iter().map(|incident| incident.workflow_id.as_str()).collect();
+        // A restart must not take for new what Redis may have.
+        if self.outbox.begin_offer(&ids).await.is_err() {
+            return batch.iter().map(|_| Offered::No).collect();
+        }
+        let deadline = session.redis_now_ms() + i64::try_from(APPLY_WITHIN.as_millis()).unwrap_or(i64::MAX);
+        let calls: Vec<_> = batch
+            .iter()
+            .zip(&before)
+            .map(|(incident, mark)| {
+                let mark = mark.as_ref();
+                let begun = mark.map_or(Begun::Queued, |mark| begun(mark.offer_so_far(), mark.direct.as_ref()));
+                publish::publish(&self.names, incident, &begun, deadline, rerun)
+            })
+            .collect();
+        let mut results: Vec<_> = match session.invoke_all(&calls).await {
+            Ok(replies) => replies
+                .into_iter()
+                .map(|reply| self.judge(reply.and_then(|reply| publish::published(&reply))))
+                .collect(),
+            Err(error) => batch.iter().map(|_| self.judge(Err(error.clone()))).collect(),
+        };
+        self.have_replicated(session, &mut results).await;
+        for ((incident, before), result) in batch.iter().zip(before).zip(&results) {
+            let offer = match result {
+                Offered::Taken(_) => Offer::Confirmed,
+                Offered::Unknown => Offer::Unanswered,
+                Offered::No => before.map_or(Offer::Never, |mark| mark.offer_so_far()),
+            };
+            self.outbox.end_offer(&incident.workflow_id, offer);
+        }
+        results
+    }
+
+    fn judge(&self, result: Result<Published, Error>) -> Offered {
+        match result {
+            Ok(Published::Expired) => Offered::No,
+            Ok(published) => {
+                self.well.store(true, Ordering::Release);
+                Offered::Taken(published)
+            }
+            Err(error) => {
+                self.well.store(false, Ordering::Release);
+                self.metrics.redis_error(error.class());
+                tracing::warn!(%error, uncertain = error.uncertain(), "not published");
+                if error.uncertain() { Offered::Unknown } else { Offered::No }
+            }
+        }
+    }
+
+    /// Where replicas have to have it too, what they do not have is not taken for published.
+    async fn have_replicated(&self, session: &Session, results: &mut [Offered]) {
+        const WITHIN: Duration = Duration::from_secs(1);
+        if self.wait_for_replicas == 0 || !results.iter().any(|result| matches!(result, Offered::Taken(_))) {
+            return;
+        }
+        let mut wait = redis::Cmd::new();
+        wait.arg("WAIT").arg(self.wait_for_replicas).arg(u64::try_from(WITHIN.as_millis()).unwrap_or(u64::MAX));
+        let have = match session.run(&wait).await {
+            Ok(reply) => redis_stream::value::int(&reply).unwrap_or(0),
+            Err(error) => {
+                self.metrics.redis_error(error.class());
+                0
+            }
+        };
+        if usize::try_from(have).is_ok_and(|have| have >= self.wait_for_replicas) {
+            return;
+        }
+        tracing::warn!(have, wanted = self.wait_for_replicas, "too few replicas have what was published");
+        for result in
+            results.iter_mut().filter(|result| matches!(result, Offered::Taken(Published::New | Published::Again)))
+        {
+            *result = Offered::Unknown;
+        }
+    }
+
+    /// Runs until the soft stop.
+    pub async fn run(self: Arc<Self>, life: Lifecycle) {
+        let mut rounds: Option<(String, Instant)> = None;
+        let mut sessions = self.link.sessions();
+        loop {
+            if let Some(session) = self.link.current() {
+                let known = rounds.as_ref().is_some_and(|(replid, _)| replid == session.replid());
+                let due = rounds.as_ref().is_none_or(|(_, at)| at.elapsed() >= self.outbox.settings().round_every);
+                if (!known || due) && self.round(&session, !known).await {
+                    rounds = Some((session.replid().to_owned(), Instant::now()));
+                }
+                self.offer_waiting(&session).await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.outbox.changed().notified() => {}
+                _ = sessions.changed() => {}
+                () = life.soft().cancelled() => return,
+            }
+        }
+    }
+
+    /// What is known to have ended first, then everything that is open. `anew`: Redis has another history than before.
+    async fn round(&self, session: &Session, anew: bool) -> bool {
+        if let Err(error) = self.tombstones.round(session, anew).await {
+            tracing::warn!(%error, "what has ended is not all put back yet");
+            return false;
+        }
+        let mut after = None;
+        loop {
+            let numbers = self.outbox.look(|index| index.after(after, BATCH));
+            let Some(last) = numbers.last().copied() else { return true };
+            after = Some(last);
+            // What was never offered goes in its turn, by the rate that the stream may take.
+            let published = self.open(numbers).await.into_iter().filter(|incident| {
+                self.outbox.find(&incident.workflow_id).is_some_and(|mark| mark.offer != Offer::Never)
+            });
+            if !self.offer_open(session, published.collect()).await {
+                return false;
+            }
+        }
+    }
+
+    async fn offer_waiting(&self, session: &Session) {
+        loop {
+            let published = usize::try_from(self.outbox.counts().published).unwrap_or(usize::MAX);
+            let room = self.outbox.settings().most_published.saturating_sub(published).min(BATCH);
+            let numbers = self.outbox.look(|index| index.to_offer(room, APART, Instant::now()));
+            if numbers.is_empty() || !self.offer_open(session, self.open(numbers).await).await {
+                return;
+            }
+        }
+    }
+
+    async fn open(&self, numbers: Vec<u64>) -> Vec<Incident> {
+        match self.outbox.incidents(numbers).await {
+            Ok(found) => found.into_iter().map(|(_, incident)| incident).collect(),
+            Err(error) => {
+                tracing::warn!(%error, "open incidents cannot be read");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Offers these; false: not now.
+    async fn offer_open(&self, session: &Session, incidents: Vec<Incident>) -> bool {
+        let (ended, rest): (Vec<_>, Vec<_>) =
+            incidents.into_iter().partition(|incident| self.end_of(&incident.workflow_id).is_some());
+        for incident in ended {
+            if !self.record_end(session, &incident).await {
+                return false;
+            }
+        }
+        let direct: Vec<_> = rest.iter().map(|incident| self.outbox.find(&incident.workflow_id)).collect();
+        let results = self.offer(session, &rest, None).await;
+        let mut finals = Vec::new();
+        for ((incident, mark), result) in rest.iter().zip(direct).zip(&results) {
+            match result {
+                Offered::Taken(Published::Final) => finals.push(incident.workflow_id.clone()),
+                Offered::Taken(published) => self.announce(incident, mark.and_then(|mark| mark.direct), *published),
+                Offered::No | Offered::Unknown => {}
+            }
+        }
+        if let Err(error) = self.outcomes.learn(session, &finals).await {
+            tracing::warn!(%error, "final records cannot be read");
+        }
+        results.iter().all(|result| matches!(result, Offered::Taken(_)))
+    }
+
+    fn announce(&self, incident: &Incident, direct: Option<Sent>, published: Published) {
+        let id = &incident.workflow_id;
+        match (direct.map(|sent| sent.stage), published) {
+            (Some(Stage::Running), Published::New) => {
+                tracing::info!(workflow_id = %id, "a direct dispatch was handed over to the workers");
+            }
+            (Some(_), Published::New) => self.metrics.duplicate_possible("direct"),
+            (_, Published::Again) => {
+                self.metrics.republished();
+                tracing::warn!(workflow_id = %id, "Redis had forgotten its entry; it is on the stream again");
+            }
+            _ => {}
+        }
+    }
+
+    fn end_of(&self, id: &str) -> Option<Sent> {
+        let sent = self.outbox.find(id)?.direct?;
+        matches!(sent.stage, Stage::Ended(_)).then_some(sent)
+    }
+
+    /// The end of a direct run becomes the record's.
+    async fn record_end(&self, session: &Session, incident: &Incident) -> bool {
+        let Some(Sent { run, stage: Stage::Ended(outcome) }) = self.end_of(&incident.workflow_id) else { return true };
+        let subject =
+            Subject { workflow_id: incident.workflow_id.clone(), step: STEP.to_owned(), entry_id: String::new() };
+        let fields = incident.fields().into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let finish = Finish { subject, run, outcome, fields, acknowledge: false, via: "direct" };
+        match session.invoke(&record::finish(&self.names, &finish)).await {
+            Ok(_) => {
+                self.outbox.end_offer(&incident.workflow_id, Offer::Confirmed);
+                if let Err(error) = self.outcomes.learn(session, std::slice::from_ref(&incident.workflow_id)).await {
+                    tracing::warn!(%error, "a final record cannot be read");
+                }
+                true
+            }
+            Err(error) => {
+                self.metrics.redis_error(error.class());
+                tracing::warn!(%error, "the end of a direct run is not recorded yet");
+                false
+            }
+        }
+    }
+}
+
+/// What a record that is created now has to say.
+fn begun(offer: Offer, direct: Option<&Sent>) -> Begun {
+    match (direct, offer) {
+        (Some(Sent { run, stage: Stage::Running | Stage::Ended(_) }), _) => Begun::Accepted(run.clone()),
+        (Some(_), _) => Begun::Unanswered,
+        (None, Offer::Never) => Begun::Queued,
+        (None, Offer::Unanswered | Offer::Confirmed) => Begun::Offered,
+    }
+}
