@@ -12,13 +12,13 @@ use stream_dispatcher::dispatch::profile::Limits;
 use stream_dispatcher::dispatch::record::{self, Run, Taken};
 use stream_dispatcher::incident::{Incident, Order, Status};
 
-use super::desk::{AGENT, Desk, LEASE, finish, incident_of, record_key, run, subject, unsent};
+use super::desk::{AGENT, Desk, LEASE, finish, incident, incident_of, record_key, run, subject, unsent};
 
 const RUNS: &str = "incident:events:agent:kagent:triage-agent:runs";
 
 /// An alert's beginning and its end.
 fn pair() -> (Incident, Incident) {
-    (incident_of("1", Status::Firing), incident_of("1", Status::Resolved))
+    (incident("1"), incident_of("1", Status::Resolved))
 }
 
 impl Desk {
