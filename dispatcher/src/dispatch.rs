@@ -5,6 +5,7 @@ mod calls;
 pub mod decision;
 pub mod dispatcher;
 mod find;
+pub mod firing;
 mod follow;
 pub mod gate;
 pub mod held;

@@ -1,14 +1,15 @@
 //! From an alert to an agent: hook, worker and the operator's commands.
 //!
 //! `incident` says what an alert becomes, `hook` takes alerts in, `worker` takes entries from the
-//! stream, `dispatch` hands one incident to one agent, `replay` is for operators, `commands`
-//! assembles programs out of them.
+//! stream, `dispatch` hands one incident to one agent, `keeper` keeps Redis in order, `replay` is for
+//! operators, `commands` assembles programs out of them.
 
 pub mod check;
 pub mod commands;
 pub mod dispatch;
 pub mod hook;
 pub mod incident;
+pub mod keeper;
 pub mod metrics;
 pub mod outbox;
 pub mod replay;

@@ -26,6 +26,9 @@ pub struct Metrics {
     duplicate_possible: Counter<u64>,
     leases_lost: Counter<u64>,
     handed_back: Counter<u64>,
+    finals_written_back: Counter<u64>,
+    trimmed: Counter<u64>,
+    consumers_removed: Counter<u64>,
     groups_created: Counter<u64>,
     newer_records: Counter<u64>,
     redis_errors: Counter<u64>,
@@ -67,6 +70,9 @@ impl Metrics {
             duplicate_possible: counter("dispatch_duplicate_possible", "Sends after which a second run is possible"),
             leases_lost: counter("worker_leases_lost", "Held entries that another worker took over"),
             handed_back: counter("worker_handed_back", "Entries given back for another worker"),
+            finals_written_back: counter("worker_finals_written_back", "Outcomes that Redis had forgotten"),
+            trimmed: counter("stream_trimmed", "Entries removed from the stream"),
+            consumers_removed: counter("worker_consumers_removed", "Consumers of workers that are gone"),
             groups_created: counter("worker_groups_created", "Times the consumer group was missing and created"),
             newer_records: counter("dispatch_newer_records", "Records left alone: a later version wrote them"),
             redis_errors: counter("redis_errors", "Failed Redis operations by class"),
@@ -114,7 +120,13 @@ impl Metrics {
             self.decisions.add(0, &[KeyValue::new("row", row.id())]);
         }
         let plain = [&self.attempts, &self.waits, &self.moved, &self.polls, &self.leases_lost, &self.handed_back];
-        for counter in plain.into_iter().chain([&self.groups_created, &self.newer_records]) {
+        for counter in plain.into_iter().chain([
+            &self.groups_created,
+            &self.newer_records,
+            &self.finals_written_back,
+            &self.trimmed,
+            &self.consumers_removed,
+        ]) {
             counter.add(0, &[]);
         }
         self.in_flight.add(0, &[]);
@@ -183,6 +195,21 @@ impl Metrics {
     /// Entries given back.
     pub fn handed_back(&self, count: u64) {
         self.handed_back.add(count, &[]);
+    }
+
+    /// One outcome was recorded again.
+    pub fn final_written_back(&self) {
+        self.finals_written_back.add(1, &[]);
+    }
+
+    /// Entries that nobody needs any more were removed from the stream.
+    pub fn trimmed(&self, count: u64) {
+        self.trimmed.add(count, &[]);
+    }
+
+    /// A consumer that was left behind was removed.
+    pub fn consumer_removed(&self) {
+        self.consumers_removed.add(1, &[]);
     }
 
     /// The group was created.

@@ -18,11 +18,11 @@ use redis_stream::reader::Group;
 use crate::dispatch::agents::{AgentSettings, UrlTemplate};
 use crate::dispatch::dispatcher::DispatchSettings;
 use crate::dispatch::names::Names;
-use crate::dispatch::outcome::OnUncertain;
+use crate::dispatch::outcome::{OnResolved, OnUncertain};
 use crate::dispatch::profile::{ContextPolicy, Limits, Profile, Recovery};
 use crate::hook::intake::IntakeSettings;
 use crate::hook::payload::Filter;
-use args::{AgentArgs, AlertArgs, HookArgs, LineArgs, ProcessArgs, WorkArgs};
+use args::{AgentArgs, AlertArgs, HookArgs, KeepArgs, LineArgs, ProcessArgs, WorkArgs};
 pub use outbox::{PublishSettings, outbox, state_file};
 
 const MIB: u64 = 1024 * 1024;
@@ -220,6 +220,16 @@ fn endpoint(args: RedisArgs, mistakes: &mut Mistakes) -> Option<Endpoint> {
     }
 }
 
+/// Reads `KeepArgs`: how long entries that were taken care of stay; absent: for ever.
+pub fn keep(args: &KeepArgs, mistakes: &mut Mistakes) -> Option<Duration> {
+    let day = Duration::from_secs(24 * 3600);
+    let keep = mistakes.take("STREAM_KEEP", args.stream_keep.as_deref(), day, |raw| match raw {
+        "0" => Ok(Duration::ZERO),
+        _ => parse::duration(raw),
+    });
+    (!keep.is_zero()).then_some(keep)
+}
+
 /// Reads `WorkArgs`.
 pub fn work(args: &WorkArgs, mistakes: &mut Mistakes) -> WorkSettings {
     let day = Duration::from_secs(24 * 3600);
@@ -236,6 +246,7 @@ pub fn work(args: &WorkArgs, mistakes: &mut Mistakes) -> WorkSettings {
     if block > Duration::from_secs(10) || block.is_zero() {
         mistakes.add("BLOCK_MS", "expected 1 to 10000: a longer read would hide a dead master");
     }
+    let settles = mistakes.take("RESOLVED_SETTLES", args.resolved_settles.as_deref(), false, parse::boolean);
     WorkSettings {
         width: mistakes.take("DISPATCHER_WORKERS", args.dispatcher_workers.as_deref(), 10, parse::number(1..=100_000)),
         block,
@@ -249,6 +260,7 @@ pub fn work(args: &WorkArgs, mistakes: &mut Mistakes) -> WorkSettings {
                 false,
                 parse::one_of(&[("settled", false), ("accepted", true)]),
             ),
+            on_resolved: if settles { OnResolved::Settle } else { OnResolved::Run },
         },
     }
 }

@@ -1,15 +1,18 @@
 //! The worker: one loop, one file, one sentence each.
 //!
 //! [`reader`] takes new entries as slots are free, [`claims`] takes over what others left,
-//! [`leases`] renews what is held, [`acknowledger`] records outcomes until Redis has them,
-//! [`waiting`] brings entries back for agents that were unreachable, `guard` keeps a name that was set by hand, and
+//! [`leases`] renews what is held, [`acknowledger`] records outcomes until Redis has them, `finals` keeps them for a Redis that forgets,
+//! [`waiting`] brings entries back for agents that were unreachable, `guard` keeps a name that was set by hand,
+//! `janitor` removes consumers that were left behind, and
 //! [`crew`] is what they share.
 
 pub mod acknowledger;
 pub mod claims;
 pub mod crew;
 mod farewell;
+mod finals;
 mod guard;
+mod janitor;
 pub mod leases;
 pub mod reader;
 pub mod waiting;
@@ -34,6 +37,7 @@ pub fn start(
     life.spawn("reader", reader::run(Arc::clone(crew), readiness.heartbeat("reader", reader::TICKS_WITHIN)));
     life.spawn("claims", claims::run(Arc::clone(crew), readiness.heartbeat("claims", claims::TICKS_WITHIN)));
     life.spawn("waiting", waiting::run(Arc::clone(crew)));
+    life.spawn("janitor", janitor::run(Arc::clone(crew)));
     life.spawn("farewell", farewell::run(Arc::clone(crew), life.grace()));
     let leases = leases::run(Arc::clone(crew), readiness.heartbeat("leases", leases::TICKS_WITHIN));
     life.spawn_companion("leases", async move {

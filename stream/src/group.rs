@@ -137,6 +137,35 @@ fn parse_pending(row: &Value) -> Option<Pending> {
     })
 }
 
+/// One consumer of the group (XINFO CONSUMERS).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumer {
+    /// Its name.
+    pub name: String,
+    /// Entries that are pending in its name.
+    pub pending: i64,
+    /// Milliseconds since it last read or claimed something; from Redis 7.2 on, since it last tried to.
+    pub idle_ms: i64,
+}
+
+/// The group's consumers; those whose names are not UTF-8 are left out.
+/// (<https://redis.io/docs/latest/commands/xinfo-consumers/>)
+pub async fn consumers(session: &Session, of: &Group) -> Result<Vec<Consumer>, Error> {
+    let mut cmd = Cmd::new();
+    cmd.arg("XINFO").arg("CONSUMERS").arg(&of.stream).arg(&of.group);
+    let reply = session.run(&cmd).await.map_err(|error| error.while_doing("XINFO CONSUMERS"))?;
+    Ok(value::items(&reply).unwrap_or_default().iter().filter_map(parse_consumer).collect())
+}
+
+fn parse_consumer(row: &Value) -> Option<Consumer> {
+    let number = |name| value::field(row, name).and_then(value::int);
+    Some(Consumer {
+        name: value::text(value::field(row, "name")?)?.to_owned(),
+        pending: number("pending")?,
+        idle_ms: number("idle")?,
+    })
+}
+
 /// Up to `count` entries of a stream from `start` on (XRANGE).
 pub async fn range(session: &Session, stream: &str, start: &str, count: usize) -> Result<Vec<Entry>, Error> {
     let mut cmd = Cmd::new();

@@ -59,11 +59,18 @@ pub async fn drop_name(session: &Session, of: &Group, nonce: &str) -> Result<(),
     session.invoke(&DROP_NAME.call().key(guard_key(of)).arg(nonce)).await.map(drop)
 }
 
+/// Whether a live process has its consumer's name for itself.
+pub async fn is_guarded(session: &Session, of: &Group) -> Result<bool, Error> {
+    let mut cmd = redis::Cmd::new();
+    cmd.arg("GET").arg(guard_key(of));
+    Ok(value::bytes(&session.run(&cmd).await?).is_some())
+}
+
 fn guard_key(of: &Group) -> String {
     format!("{}:consumer:{}:{}", of.stream, of.group, of.consumer)
 }
 
-/// Removes our consumer from the group, only if nothing is pending in its name.
+/// Removes a consumer from the group, only if nothing is pending in its name.
 pub async fn leave(session: &Session, of: &Group) -> Result<bool, Error> {
     let call = LEAVE.call().key(&of.stream).arg(&of.group).arg(&of.consumer);
     Ok(value::int(&session.invoke(&call).await?) == Some(1))

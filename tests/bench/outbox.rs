@@ -156,6 +156,7 @@ async fn a_hundred_thousand_wait() -> Result<()> {
     })
     .await?;
     say(&format!("drained              {:>9.0} incidents/s onto the stream", rate(WAITING, start)))?;
+    let mut books = Books(books.0.with_timeout(PATIENCE));
     let on_stream = books.column(STREAM, "fingerprint").await?;
     let accepted: Vec<_> = burst(1, WAITING, "echo").into_iter().map(|alert| alert.fingerprint).collect();
     ensure!(on_stream == accepted, "not in the order of acceptance");

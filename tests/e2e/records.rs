@@ -4,11 +4,17 @@
 mod desk;
 #[path = "records/finishing.rs"]
 mod finishing;
+#[path = "records/firing.rs"]
+mod firing;
 #[path = "records/gate.rs"]
 mod gate;
 #[path = "records/publishing.rs"]
 mod publishing;
 #[path = "records/taking.rs"]
 mod taking;
+#[path = "records/trimming.rs"]
+mod trimming;
 #[path = "records/waiting.rs"]
 mod waiting;
+#[path = "records/warmth.rs"]
+mod warmth;

@@ -18,6 +18,8 @@ pub(super) struct Args {
     #[command(flatten)]
     outbox: args::OutboxArgs,
     #[command(flatten)]
+    keep: args::KeepArgs,
+    #[command(flatten)]
     process: args::ProcessArgs,
 }
 
@@ -26,6 +28,7 @@ pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
     let mut mistakes = Mistakes::new();
     args.line.stream.stream_name = args.line.stream.stream_name.or(args.hook.redis_stream_name.clone());
     let process = settings::process(&args.process, &mut mistakes);
+    let keep = settings::keep(&args.keep, &mut mistakes);
     let setup = settings::line(args.line, &mut mistakes);
     let target = setup.as_ref().map_or("", |setup| setup.default_agent.as_str());
     let hook = settings::hook(&args.hook, &args.alerts, target, &mut mistakes);
@@ -34,7 +37,9 @@ pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
     process::run(process, async move |process| {
         let agents = Process::agents(&setup)?;
         let link = setup.endpoint.clone().map(|endpoint| process.link(endpoint, "stream-dispatcher-hook"));
-        if link.is_none() {
+        if let Some(link) = &link {
+            process.start_keeper(link.clone(), &setup, keep);
+        } else {
             tracing::warn!("no Redis is given: alerts are dispatched directly only");
         }
         process.start_hook(link, &setup, agents, HookParts { hook, publish, may_do_without: false }).await

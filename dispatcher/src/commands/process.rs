@@ -18,6 +18,7 @@ use crate::dispatch::routes::Routes;
 use crate::hook::direct::Direct;
 use crate::hook::intake::Intake;
 use crate::hook::server::{Server, router};
+use crate::keeper::{self, Keeper};
 use crate::metrics::Metrics;
 use crate::outbox::publish::Publisher;
 use crate::outbox::{Outbox, OutboxSettings, listing, watch};
@@ -88,6 +89,12 @@ impl Process {
     /// The agents.
     pub(super) fn agents(setup: &LineSettings) -> Result<Arc<Agents>, Failure> {
         Ok(Arc::new(Agents::new(a2a::http_client(CONNECT_WITHIN)?, setup.agents.clone())))
+    }
+
+    /// Starts the housekeeping in Redis.
+    pub(super) fn start_keeper(&self, link: Link, setup: &LineSettings, stream_keep: Option<Duration>) {
+        let keeper = Keeper { link, names: Arc::clone(&setup.names), stream_keep, metrics: self.metrics.clone() };
+        keeper::start(&self.life, &keeper);
     }
 
     /// Starts the worker's loops.

@@ -20,6 +20,8 @@ pub(super) struct Args {
     #[command(flatten)]
     outbox: args::OutboxArgs,
     #[command(flatten)]
+    keep: args::KeepArgs,
+    #[command(flatten)]
     process: args::ProcessArgs,
 }
 
@@ -29,6 +31,7 @@ pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
     args.line.stream.stream_name = args.line.stream.stream_name.or(args.hook.redis_stream_name.clone());
     let work = settings::work(&args.work, &mut mistakes);
     let process = settings::process(&args.process, &mut mistakes);
+    let keep = settings::keep(&args.keep, &mut mistakes);
     let setup = settings::line(args.line, &mut mistakes);
     let target = setup.as_ref().map_or("", |setup| setup.default_agent.as_str());
     let hook = settings::hook(&args.hook, &args.alerts, target, &mut mistakes);
@@ -42,6 +45,7 @@ pub(super) fn main(mut args: Args) -> Result<u8, Failure> {
         let agents = Process::agents(&setup)?;
         let link = setup.endpoint.clone().map(|endpoint| process.link(endpoint, "stream-dispatcher-run"));
         if let Some(link) = &link {
+            process.start_keeper(link.clone(), &setup, keep);
             process.start_worker(link.clone(), &setup, agents.clone(), work);
         } else {
             tracing::warn!("no Redis is given: alerts are dispatched directly only");

@@ -14,6 +14,8 @@ pub(super) struct Args {
     #[command(flatten)]
     work: args::WorkArgs,
     #[command(flatten)]
+    keep: args::KeepArgs,
+    #[command(flatten)]
     process: args::ProcessArgs,
 }
 
@@ -22,6 +24,7 @@ pub(super) fn main(args: Args) -> Result<u8, Failure> {
     let mut mistakes = Mistakes::new();
     let work = settings::work(&args.work, &mut mistakes);
     let process = settings::process(&args.process, &mut mistakes);
+    let keep = settings::keep(&args.keep, &mut mistakes);
     let setup = settings::line(args.line, &mut mistakes);
     settings::require_redis(setup.as_ref(), &mut mistakes);
     let (Some(setup), true) = (setup, mistakes.is_empty()) else { return Err(mistakes.into()) };
@@ -29,6 +32,7 @@ pub(super) fn main(args: Args) -> Result<u8, Failure> {
     process::run(process, async move |process| {
         let agents = Process::agents(&setup)?;
         let link = process.link(endpoint, "stream-dispatcher-work");
+        process.start_keeper(link.clone(), &setup, keep);
         process.start_worker(link, &setup, agents, work);
         Ok(())
     })

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use a2a::{Class, State, Task};
 
-use super::outcome::{OnUncertain, Outcome, Reason};
+use super::outcome::{OnResolved, OnUncertain, Outcome, Reason};
+
+mod words;
+
+pub use words::{Blame, Closed, Pace, Stay, Via};
 
 /// Deliveries without an attempt after which an entry is a dead letter.
 const POISON_AFTER: i64 = 10;
@@ -52,6 +56,8 @@ rows! {
     Open "agent-unreachable": "the agent is known to be unreachable" => "to its waiting stream, unsent";
     Full "agent-full": "the agent has as many runs as it may have" => "to its waiting stream, unsent";
     Storm "agent-storm": "the agent has begun as many runs within the hour as it may" => "to its waiting stream, unsent";
+    Firing "firing-first": "its alert is over, and the incident of the alert's beginning is not final" => "wait for that one's end, unsent and without a slot";
+    Unstarted "firing-unstarted": "the same, nobody has sent that one, and `RESOLVED_SETTLES`" => "settle that one `resolved`, then go on";
     Message "message": "the agent answers the send with a message" => "settled `completed`; nothing is left to follow";
     Accepted "accepted": "the agent answers the send with a task, and `ACK_ON=accepted`" => "settled `accepted`";
     Running "running": "the task is submitted or working" => "follow it";
@@ -78,44 +84,13 @@ rows! {
     Wait "wait": "it did not reach the agent, which has failed for less than a lease" => "wait with a growing pause, or as long as the agent asked";
     Crowded "wait-crowded": "it did not reach the agent, and as many wait so as the agent may run" => "to its waiting stream";
     Unreachable "unreachable-for-a-lease": "it did not reach the agent, which has failed for a lease" => "to its waiting stream";
-    Expired "expired": "it has waited for its agent longer than `GIVE_UP_AFTER`" => "dead letter `expired`";
+    Expired "expired": "it has waited for its agent, or for its firing incident, longer than `GIVE_UP_AFTER`" => "dead letter `expired`";
     PollFailed "poll-failed": "the task could not be read" => "poll again";
     PollCredentials "poll-credentials": "the credentials are refused when the task is read" => "poll again, slowly";
     TaskMissing "task-missing": "the agent does not know its task, for less than 30 s" => "poll again after 6 s";
     TaskSearch "task-search": "the agent does not know its task after 30 s" => "look for it by its message where the agent lists";
     TaskLost "task-lost": "nor is it among the agent's tasks" => "dead letter `task-lost`; not sent again";
     Overdue "run-deadline": "the run takes longer than its deadline" => "cancel it, dead letter `run-deadline`";
-}
-
-/// Why nothing may be sent to an agent at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
-    /// It is unreachable, or refuses our credentials.
-    Open,
-    /// It has as many runs as it may have.
-    Full,
-    /// It has begun as many runs within the hour as it may.
-    Storm,
-}
-
-/// Where an incident waits whose try did not reach the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stay {
-    /// Here: it will be tried again in a moment.
-    Here,
-    /// Not here: as many wait so as the agent may run.
-    Crowded,
-    /// Not here: the agent is closed.
-    Closed,
-}
-
-/// Where a task was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
-    /// In the answer to the send.
-    Send,
-    /// When it was looked at later.
-    Look,
 }
 
 /// What has just been learned.
@@ -192,30 +167,12 @@ pub struct Facts {
     pub lists: bool,
     /// `ACK_ON=accepted`.
     pub ack_on_accepted: bool,
+    /// `RESOLVED_SETTLES`.
+    pub on_resolved: OnResolved,
     /// `GIVE_UP_AFTER`.
     pub give_up_after: Duration,
     /// The profile's run deadline.
     pub run_deadline: Duration,
-}
-
-/// How much of a try's failure is the agent's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// None: this incident's only.
-    Incident,
-    /// The agent fails now.
-    Agent,
-    /// The agent is of no use until somebody mends it.
-    Pause,
-}
-
-/// How soon a task is looked at again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// As the growing series says.
-    Usual,
-    /// After some seconds.
-    Slow,
 }
 
 /// What to do.
@@ -240,6 +197,10 @@ pub enum Step {
     Pause,
     /// To the agent's waiting stream.
     Move,
+    /// Let the firing incident end first.
+    AwaitFiring,
+    /// Settle the firing incident, which nobody has sent.
+    SettleFiring,
     /// Look at the task again.
     PollAgain(Pace),
     /// Look for the task by its message.
@@ -297,6 +258,12 @@ fn closed(why: Closed, waited: Duration, words: &str, facts: &Facts) -> (Row, St
         Closed::Open => (Row::Open, Step::Move),
         Closed::Full => (Row::Full, Step::Move),
         Closed::Storm => (Row::Storm, Step::Move),
+        Closed::Unstarted if facts.on_resolved == OnResolved::Settle => (Row::Unstarted, Step::SettleFiring),
+        Closed::Firing | Closed::Unstarted if waited > facts.give_up_after => {
+            let error = format!("the incident of the alert's beginning was not final for {:?}", facts.give_up_after);
+            (Row::Expired, end(Reason::Expired, error))
+        }
+        Closed::Firing | Closed::Unstarted => (Row::Firing, Step::AwaitFiring),
     }
 }
 

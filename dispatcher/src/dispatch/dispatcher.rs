@@ -11,7 +11,7 @@ use super::agents::{Agents, Contact};
 use super::decision::{self, Facts, Seen, Step};
 use super::held::Held;
 use super::names::Names;
-use super::outcome::Outcome;
+use super::outcome::{OnResolved, Outcome};
 use super::polls::Pace;
 use super::profile::{ContextPolicy, Profile};
 use super::record::{self, Finish, Run, Since, Subject, Taken};
@@ -30,6 +30,8 @@ pub struct DispatchSettings {
     pub give_up_after: Duration,
     /// The agent's acceptance is final.
     pub ack_on_accepted: bool,
+    /// What becomes of an incident that nobody has sent when its alert is over.
+    pub on_resolved: OnResolved,
 }
 
 /// When to stop.
@@ -254,6 +256,7 @@ impl Dispatcher {
             recognises: false,
             lists,
             ack_on_accepted: self.settings.ack_on_accepted,
+            on_resolved: self.settings.on_resolved,
             give_up_after: self.settings.give_up_after,
             run_deadline: profile.run_deadline,
         }

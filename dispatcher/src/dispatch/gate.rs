@@ -44,7 +44,7 @@ pub enum Leave {
     Lost,
     /// It is ours, but its record has changed since it was taken: it is final, gone, or names another entry.
     Changed,
-    /// Nothing may be sent to this agent now; how long the incident has been waiting, and the agent's trouble.
+    /// Nothing may be sent for it now; how long the incident has been waiting, and the agent's trouble.
     Closed(Closed, Duration, String),
 }
 
@@ -62,6 +62,8 @@ pub fn leave(reply: &Value) -> Result<Leave, Error> {
         ["closed", "open", ..] => Ok(closed(Closed::Open)),
         ["closed", "full", ..] => Ok(closed(Closed::Full)),
         ["closed", "storm", ..] => Ok(closed(Closed::Storm)),
+        ["closed", "firing", ..] => Ok(closed(Closed::Firing)),
+        ["closed", "unstarted", ..] => Ok(closed(Closed::Unstarted)),
         _ => Err(Error::unexpected("script SENDING", reply)),
     }
 }

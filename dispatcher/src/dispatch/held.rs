@@ -21,13 +21,14 @@ pub struct Slots {
     /// One permit for each dispatch under work.
     pub busy: Arc<Semaphore>,
     resting: Arc<Semaphore>,
+    places: usize,
 }
 
 impl Slots {
     /// `width` dispatches under work at most.
     pub fn new(width: usize) -> Self {
         let resting = width.saturating_mul(RESTING_PER_SLOT).min(MOST_RESTING);
-        Self { busy: Arc::new(Semaphore::new(width)), resting: Arc::new(Semaphore::new(resting)) }
+        Self { busy: Arc::new(Semaphore::new(width)), resting: Arc::new(Semaphore::new(resting)), places: resting }
     }
 }
 
@@ -109,6 +110,12 @@ impl Held {
         self.lock().slot.take()
     }
 
+    /// Whether more than half of the places for resting are free: who may have to wait for long leaves the others to
+    /// those who wait for a moment.
+    pub fn may_rest_long(&self) -> bool {
+        self.slots.resting.available_permits() * 2 > self.slots.places
+    }
+
     /// Waits without a slot, as far as there are places for that, so that others can be worked on meanwhile.
     pub async fn rest<T>(&self, waiting: impl Future<Output = T>) -> T {
         let Ok(place) = Arc::clone(&self.slots.resting).try_acquire_owned() else { return waiting.await };
@@ -147,6 +154,10 @@ mod tests {
         assert_eq!(slots.busy.available_permits(), 0);
         held.rest(async { assert_eq!(slots.busy.available_permits(), 1) }).await;
         assert_eq!(slots.busy.available_permits(), 0);
+        assert!(held.may_rest_long());
+        let half = Arc::clone(&slots.resting).try_acquire_many_owned(2).unwrap();
+        assert!(!held.may_rest_long());
+        drop(half);
         drop(held.take_slot());
         assert_eq!(slots.busy.available_permits(), 1);
     }

@@ -57,6 +57,8 @@ reasons! {
     Completed = "completed" => Settled;
     /// `ACK_ON=accepted`: the agent has it, and that is enough.
     Accepted = "accepted" => Settled;
+    /// `RESOLVED_SETTLES`: its alert was over before anybody had sent it.
+    Resolved = "resolved" => Settled;
     /// The entry cannot be read.
     Undecodable = "undecodable" => Dead;
     /// No agent for this step, or its name is not one.
@@ -133,6 +135,15 @@ pub enum OnUncertain {
     Resend,
     /// Wait for a person.
     Park,
+}
+
+/// What becomes of an incident that nobody has sent when its alert is over (`RESOLVED_SETTLES`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnResolved {
+    /// It runs all the same, and before the resolved one.
+    Run,
+    /// It is settled.
+    Settle,
 }
 
 /// Waiting time before a try: `own`, which is jittered; where the server has a wish, that within bounds, and `own`

@@ -33,7 +33,8 @@ pub struct Subject {
 }
 
 impl Subject {
-    pub(super) fn record(&self) -> String {
+    /// The record's key.
+    pub fn record(&self) -> String {
         record_key(&self.workflow_id, &self.step)
     }
 
@@ -239,6 +240,12 @@ pub struct Finish {
 
 /// The call of `finish`.
 pub fn finish<'a>(names: &Names, finish: &Finish) -> Call<'a> {
+    finish_again(names, finish, "")
+}
+
+/// The call of `finish` for what was finished before, with that id of the dead letter or parked copy: where it is still
+/// there, it is not made a second time.
+pub fn finish_again<'a>(names: &Names, finish: &Finish, copy: &str) -> Call<'a> {
     let Finish { subject, run, outcome, .. } = finish;
     let (end, keys) = (outcome.reason.ends(), names.agent_keys(&run.agent));
     let target = match end {
@@ -274,7 +281,9 @@ pub fn finish<'a>(names: &Names, finish: &Finish) -> Call<'a> {
         .arg(head(result, RESULT_HEAD))
         .arg(result)
         .arg(&outcome.error)
-        .arg(subject.incident());
+        .arg(subject.incident())
+        .number(run.attempts)
+        .arg(copy);
     with_fields(call, &finish.fields)
 }
 

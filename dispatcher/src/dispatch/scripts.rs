@@ -30,6 +30,8 @@ scripts! {
     ACCEPTED: [AGENT, include_str!("scripts/accepted.lua")];
     /// Part of every renewal.
     HOLD: [AGENT, include_str!("scripts/hold.lua")];
+    /// The firing incident of a resolved alert, unsent.
+    SETTLE_FIRING: [AGENT, include_str!("scripts/settle_firing.lua")];
     /// The final outcome.
     FINISH: [AGENT, include_str!("scripts/finish.lua")];
     /// An entry that names no incident.
@@ -40,6 +42,8 @@ scripts! {
     MOVE: [AGENT, include_str!("scripts/move.lua")];
     /// Back from it, as the agent has room.
     BACK: [AGENT, include_str!("scripts/back.lua")];
+    /// What the stream needs no more.
+    TRIM: [include_str!("scripts/trim.lua")];
     /// The episode's start.
     EPISODE: [include_str!("scripts/episode.lua")];
     /// What has ended and was forgotten.

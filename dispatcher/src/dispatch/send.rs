@@ -10,6 +10,7 @@ use redis_stream::value;
 
 use super::decision::{Blame, Seen, Step, Via};
 use super::dispatcher::{Dispatcher, Next, Stop, Work, act};
+use super::firing;
 use super::gate::{self, Leave, Unsent};
 use super::outcome;
 use super::record::{self, Run};
@@ -39,7 +40,8 @@ impl Dispatcher {
         let run =
             Run { attempts: before.attempts + 1, wire: work.contact.agent.wire().or(before.wire), ..before.clone() };
         let (limits, lease) = (work.contact.profile.limits, self.settings.lease);
-        let reply = self.script(work.held, &gate::sending(&self.names, &work.subject, &run, limits, lease)).await?;
+        let call = gate::sending(&self.names, &work.subject, &run, limits, lease);
+        let reply = self.script(work.held, &firing::after(call, work.order)).await?;
         match gate::leave(&reply).map_err(|error| self.give_up(work.held, &error))? {
             Leave::Granted => {}
             Leave::Lost => return Err(Stop::Gone),
@@ -48,6 +50,8 @@ impl Dispatcher {
             Leave::Closed(why, waited, words) => {
                 return match self.decide(work, before.attempts, &Seen::Closed(why, waited, &words)) {
                     Step::Move => self.move_away(work).await,
+                    Step::AwaitFiring => self.await_firing(work).await,
+                    Step::SettleFiring => self.settle_firing(work).await,
                     step => Ok(act(work, before, fresh, step)),
                 };
             }

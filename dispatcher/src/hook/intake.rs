@@ -98,6 +98,8 @@ impl Intake {
     pub async fn take(&self, webhook: Webhook, trace: &TraceContext) -> Tally {
         let mut tally = Tally::default();
         let session = match &self.publisher {
+            // The outbox takes it at once; a connection that is missing is its affair.
+            Some(publisher) if self.outbox.is_durable() => publisher.link().current(),
             Some(publisher) => publisher.link().session(CONNECTION_WITHIN).await.ok(),
             None => None,
         };

@@ -40,6 +40,8 @@ pub struct Order {
     pub tracestate: Option<String>,
     /// The alert's fingerprint, if known.
     pub fingerprint: Option<String>,
+    /// Of a resolved alert: the id of the incident that its beginning became.
+    pub firing: Option<String>,
     /// It was not written by this program: there is no outbox that would publish it again.
     pub foreign: bool,
 }
@@ -56,8 +58,11 @@ impl Order {
         let text = optional(entry, "text")?;
         let artifact = optional(entry, "artifact_key")?;
         let foreign = text.is_none();
+        let workflow_id = name(entry, "workflow_id")?.ok_or_else(|| Undecodable("workflow_id is missing".into()))?;
         Ok(Self {
-            workflow_id: name(entry, "workflow_id")?.ok_or_else(|| Undecodable("workflow_id is missing".into()))?,
+            // What names itself would wait for itself.
+            firing: name(entry, "firing_workflow_id")?.filter(|firing| *firing != workflow_id),
+            workflow_id,
             step: name(entry, "step")?.unwrap_or_else(|| STEP.to_owned()),
             agent_target: optional(entry, "agent_target")?,
             text: text_of(text, artifact)?,
@@ -155,6 +160,15 @@ mod tests {
     fn text_is_preferred_over_the_artifact() {
         let order = Order::decode(&entry(&[("workflow_id", "a"), ("text", "t"), ("artifact_key", "anything")]));
         assert_eq!(order.map(|o| (o.text, o.foreign)), Ok((Text::Inline, false)));
+    }
+
+    #[test]
+    fn a_resolved_one_names_its_firing_incident_and_never_itself() {
+        let firing = |id| Order::decode(&entry(&[("workflow_id", "a"), ("firing_workflow_id", id)])).map(|o| o.firing);
+        assert_eq!(firing("b"), Ok(Some("b".to_owned())));
+        assert_eq!(firing("a"), Ok(None));
+        assert_eq!(firing(""), Ok(None));
+        assert!(firing("not a key").is_err());
     }
 
     proptest! {

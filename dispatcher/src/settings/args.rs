@@ -42,6 +42,16 @@ pub struct StreamArgs {
     pub routing_key: Option<String>,
 }
 
+/// What is kept in Redis, and for how long.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Stream")]
+pub struct KeepArgs {
+    /// How long entries stay in the stream that every group has read and acknowledged; 0: nothing is trimmed
+    /// [default: 24h]
+    #[arg(long, env = "STREAM_KEEP", hide_env_values = true, value_name = "TIME")]
+    pub stream_keep: Option<String>,
+}
+
 /// The agents.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Agents")]
@@ -101,6 +111,9 @@ pub struct WorkArgs {
     /// What is final: settled (the run's end) or accepted (the agent has it) [default: settled]
     #[arg(long, env = "ACK_ON", hide_env_values = true, value_name = "WHAT")]
     pub ack_on: Option<String>,
+    /// An alert that is over settles its firing incident, where no agent was sent that yet [default: false]
+    #[arg(long, env = "RESOLVED_SETTLES", hide_env_values = true, value_name = "BOOL")]
+    pub resolved_settles: Option<String>,
 }
 
 /// Which alerts become incidents.

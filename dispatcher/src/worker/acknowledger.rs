@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
+use redis_stream::connection::Session;
 use redis_stream::entry::Entry;
 use redis_stream::error::{Class, Error};
 use redis_stream::retry::Delays;
@@ -109,18 +110,26 @@ async fn record_all(crew: &Crew, batch: Vec<Finished>) -> Vec<Finished> {
     };
     let mut left = Vec::new();
     for (finished, reply) in batch.into_iter().zip(replies) {
-        if let Some(finished) = judge(crew, finished, reply) {
+        if let Some(finished) = judge(crew, &session, finished, reply) {
             left.push(finished);
         }
     }
     left
 }
 
-fn judge(crew: &Crew, mut finished: Finished, reply: Result<Value, Error>) -> Option<Finished> {
+fn judge(crew: &Crew, session: &Session, mut finished: Finished, reply: Result<Value, Error>) -> Option<Finished> {
     match reply {
         Ok(reply) => {
-            announce(crew, &finished, &record::words(&reply));
-            drop((finished.guard, finished.slot));
+            let words = record::words(&reply);
+            announce(crew, &finished, &words);
+            let Finished { verdict, guard, slot, .. } = finished;
+            // Also what was final already: an answer that was lost is asked for twice.
+            if let Verdict::Finish(finish) = verdict
+                && matches!(words.first().map(String::as_str), Some("finished" | "already"))
+            {
+                crew.finals.keep(*finish, words.get(2), session);
+            }
+            drop((guard, slot));
             None
         }
         Err(error) => {

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
 use tracing::Instrument as _;
 
 use super::acknowledger::{Finished, Verdict};
+use super::finals::Finals;
 use crate::dispatch::agents::Agents;
 use crate::dispatch::dispatcher::{Dispatcher, Ending, Stops};
 use crate::dispatch::held::{Held, Slots};
@@ -44,6 +45,7 @@ pub struct Crew {
     held: Mutex<HashMap<EntryId, Arc<Held>>>,
     left_alone: Mutex<HashMap<EntryId, Instant>>,
     finishes: mpsc::Sender<Finished>,
+    pub(super) finals: Finals,
     renewed: watch::Sender<u64>,
     pub(super) nonce: Option<String>,
     named: watch::Sender<bool>,
@@ -98,6 +100,7 @@ impl Crew {
             held: Mutex::default(),
             left_alone: Mutex::default(),
             finishes,
+            finals: Finals::default(),
             renewed: watch::Sender::new(0),
             nonce: parts.nonce.clone(),
             named: watch::Sender::new(parts.nonce.is_none()),
@@ -191,12 +194,12 @@ impl Crew {
         self.named.send_replace(true);
     }
 
-    /// What is held was renewed on this connection; only then others may be claimed or new ones read.
+    /// What is held was renewed on this connection, and what was lately finished is there; only then others may be claimed or new ones read.
     pub(super) fn renewed_on(&self, session: &Session) {
         self.renewed.send_replace(session.id());
     }
 
-    /// A session on which everything held has been renewed; `None` when nothing more is to be read.
+    /// A session on which everything held has been renewed and what was finished is known; `None` when nothing more is to be read.
     pub(super) async fn ready(&self, heartbeat: &daemon::Heartbeat) -> Option<Session> {
         let mut renewed = self.renewed.subscribe();
         let mut named = self.named.subscribe();

@@ -1,4 +1,4 @@
-//! Renews every lease, and writes back what Redis has forgotten of the runs behind them.
+//! Renews every lease, and writes back what Redis has forgotten: of the runs behind them, and of what was finished.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,11 @@ pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
     loop {
         heartbeat.tick();
         if let Some(session) = crew.link.current() {
-            match renew(&crew, &session).await {
+            let renewed = match renew(&crew, &session).await {
+                Ok(()) => crew.finals.write_back(&session, &crew.names, &crew.metrics).await,
+                Err(error) => Err(error),
+            };
+            match renewed {
                 Ok(()) => crew.renewed_on(&session),
                 Err(error) => {
                     crew.metrics.redis_error(error.class());

@@ -1,4 +1,4 @@
--- Removes the caller's consumer, only if nothing is pending in its name: XGROUP DELCONSUMER would
+-- Removes a consumer, the caller's or one that was left behind, only if nothing is pending in its name: XGROUP DELCONSUMER would
 -- make such entries invisible for ever.
 -- KEYS[1] stream; ARGV: group, consumer. Answers 1 removed, 0 kept, -1 unknown.
 for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do

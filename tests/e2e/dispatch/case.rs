@@ -61,6 +61,8 @@ pub(crate) enum Office {
     Strict,
     /// `ACK_ON=accepted`.
     Accepting,
+    /// `RESOLVED_SETTLES=true`.
+    Settling,
 }
 
 /// One incident of a case.
@@ -94,6 +96,8 @@ pub(crate) enum Entry {
     Usual,
     /// Without an agent, for a step that has none.
     NoRoute,
+    /// As usual; the last one is the end of the alert whose beginning is the one before it.
+    Resolved,
     /// Its text is gone.
     NoText,
     /// It was delivered twelve times before the worker began.

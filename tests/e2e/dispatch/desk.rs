@@ -197,14 +197,35 @@ pub(crate) async fn put_worn(books: &mut Books, agent: &str, workflow_id: &str) 
     // A group that there is already is as good.
     books.0.raw(&["XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM"]).await?;
     let id = books.order_of(agent, workflow_id, "echo").await?;
+    put_record(books, workflow_id, &id).await?;
     let client = &mut books.0;
-    let replication = client.cmd(&["INFO", "replication"]).await?.text()?.to_owned();
-    let history = replication.lines().find_map(|line| line.strip_prefix("master_replid:")).context("no replid")?;
-    let message = format!("{workflow_id}-investigation");
-    let queued = ["v", "1", "state", "queued", "entry_id", &id, "stream", STREAM, "replid", history.trim()];
-    let rest = ["message_id", message.as_str(), "attempts", "0"];
-    client.cmd(&[&["HSET", record(workflow_id).as_str()], queued.as_slice(), rest.as_slice()].concat()).await?;
     client.cmd(&["XREADGROUP", "GROUP", GROUP, "ghost", "COUNT", "1", "STREAMS", STREAM, ">"]).await?;
     let claim = ["XCLAIM", STREAM, GROUP, "ghost", "0", id.as_str(), "IDLE", "60000", "RETRYCOUNT", "12"];
     client.cmd(&claim).await.map(drop)
+}
+
+/// A record as the hook writes it for what nobody has sent.
+async fn put_record(books: &mut Books, workflow_id: &str, entry: &str) -> Result<()> {
+    let replication = books.0.cmd(&["INFO", "replication"]).await?.text()?.to_owned();
+    let history = replication.lines().find_map(|line| line.strip_prefix("master_replid:")).context("no replid")?;
+    let (key, message) = (record(workflow_id), format!("{workflow_id}-investigation"));
+    let queued = ["v", "1", "state", "queued", "entry_id", entry, "stream", STREAM, "replid", history.trim()];
+    let rest = ["message_id", message.as_str(), "attempts", "0"];
+    let words = [&["HSET", key.as_str()], queued.as_slice(), rest.as_slice()].concat();
+    books.0.cmd(&words).await.map(drop)
+}
+
+/// An entry as the hook writes it, of an alert's end where `firing` is the incident of its beginning.
+pub(crate) async fn put_queued(
+    books: &mut Books,
+    agent: &str,
+    workflow_id: &str,
+    text: &str,
+    firing: Option<&str>,
+) -> Result<()> {
+    // A worker may have the entry before its id is known here; it finds that the record names none that is there.
+    put_record(books, workflow_id, "0-0").await?;
+    let fields = [("workflow_id", workflow_id), ("agent_target", agent), ("text", text)];
+    let firing = firing.map(|id| ("firing_workflow_id", id));
+    books.add(STREAM, &fields.into_iter().chain(firing).collect::<Vec<_>>()).await.map(drop)
 }

@@ -34,6 +34,7 @@ async fn play_all(kind: AgentKind) -> Result<()> {
         (Office::Usual, &[][..]),
         (Office::Strict, &[("MAX_ATTEMPTS", "2"), ("GIVE_UP_AFTER", "1s")]),
         (Office::Accepting, &[("ACK_ON", "accepted")]),
+        (Office::Settling, &[("RESOLVED_SETTLES", "true")]),
     ];
     let played = join_all(offices.map(|(office, settings)| {
         let agent = Arc::clone(&agent);

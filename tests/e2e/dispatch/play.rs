@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use stream_dispatcher::dispatch::decision::Row;
 
 use super::case::{Case, Entry, On, Order, Then};
-use super::desk::{Desk, PATIENCE, record, token_file, waiting};
+use super::desk::{Desk, PATIENCE, put_queued, record, token_file, waiting};
 
 /// Plays a case at a desk, on a server.
 pub(crate) async fn play(desk: &Desk, case: &Case, on: On) -> Result<()> {
@@ -34,7 +34,7 @@ impl Scene<'_> {
     }
 
     async fn play(&mut self) -> Result<()> {
-        if self.case.entry == Entry::Usual {
+        if [Entry::Usual, Entry::Resolved].contains(&self.case.entry) {
             self.teach().await?;
         }
         self.arm().await?;
@@ -43,7 +43,7 @@ impl Scene<'_> {
             if let Some(row) = order.after {
                 self.desk.decided(&self.id(number.saturating_sub(1)), row).await?;
             }
-            self.enter(&self.id(number), order).await?;
+            self.enter(number, order).await?;
         }
         self.then().await?;
         for (number, order) in self.case.orders.iter().enumerate() {
@@ -70,13 +70,19 @@ impl Scene<'_> {
         if faults.is_empty() { Ok(()) } else { self.desk.agent.fault(json!(faults)).await }
     }
 
-    async fn enter(&mut self, id: &str, order: &Order) -> Result<()> {
-        let lost = format!("incident:artifact:{id}:alert");
+    async fn enter(&mut self, number: usize, order: &Order) -> Result<()> {
+        let id = &*self.id(number);
+        let gone = format!("incident:artifact:{id}:alert");
         match self.case.entry {
+            Entry::Resolved => {
+                let last = number + 1 == self.case.orders.len();
+                let firing = last.then(|| self.id(number.saturating_sub(1)));
+                put_queued(&mut self.books, &self.name, id, order.text, firing.as_deref()).await?;
+            }
             Entry::Usual => drop(self.books.order_of(&self.name, id, order.text).await?),
             Entry::NoRoute => drop(self.books.add(STREAM, &[("workflow_id", id), ("text", "x")]).await?),
             Entry::NoText => {
-                let fields = [("workflow_id", id), ("agent_target", &self.name), ("artifact_key", &lost)];
+                let fields = [("workflow_id", id), ("agent_target", &self.name), ("artifact_key", &gone)];
                 self.books.add(STREAM, &fields).await?;
             }
             // It is there since before the worker began.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use stream_dispatcher::dispatch::decision::Row;
 
-use super::case::{Case, LISTING, Office, Then, case};
+use super::case::{Case, Entry, LISTING, Office, Then, case};
 
 pub(crate) fn cases() -> Vec<Case> {
     let guard = json!({"mode": "guard", "token": "new", "count": 1000});
@@ -70,5 +70,39 @@ pub(crate) fn cases() -> Vec<Case> {
             .ends("waiting", "", "0")
             .runs(0)
             .rows(&[Row::Completed, Row::Storm]),
+        case("resolved").entry(Entry::Resolved).order("slow 3 x").and(Row::Running, "echo").at_least(3_000).rows(&[
+            Row::Running,
+            Row::Firing,
+            Row::Completed,
+            Row::Send,
+            Row::Completed,
+        ]),
+        case("resolved-expired")
+            .at(Office::Strict)
+            .entry(Entry::Resolved)
+            .order("slow 4 x")
+            .and(Row::Running, "echo")
+            .ends("dead", "expired", "0")
+            .runs(0)
+            .rows(&[Row::Running, Row::Firing, Row::Expired, Row::Completed]),
+        // One runs, the beginning of an alert waits for the only place, and meanwhile the alert is over.
+        case("resolved-settles")
+            .at(Office::Settling)
+            .profile("max_runs = 1")
+            .entry(Entry::Resolved)
+            .order("slow 5 x")
+            .and(Row::Running, "echo")
+            .ends("settled", "resolved", "0")
+            .runs(0)
+            .and(Row::Full, "echo")
+            .at_least(5_000)
+            .rows(&[Row::Running, Row::Full, Row::Unstarted, Row::Completed, Row::Send, Row::Completed]),
+        case("resolved-begun")
+            .at(Office::Settling)
+            .entry(Entry::Resolved)
+            .order("slow 2 x")
+            .and(Row::Running, "echo")
+            .at_least(2_000)
+            .rows(&[Row::Running, Row::Firing, Row::Completed, Row::Send, Row::Completed]),
     ]
 }

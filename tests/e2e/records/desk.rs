@@ -149,8 +149,12 @@ impl Desk {
 }
 
 pub(crate) fn incident(fingerprint: &str) -> Incident {
+    incident_of(fingerprint, Status::Firing)
+}
+
+pub(crate) fn incident_of(fingerprint: &str, status: Status) -> Incident {
     let alert = Alert {
-        status: Status::Firing,
+        status,
         fingerprint: fingerprint.into(),
         starts_at: Timestamp::UNIX_EPOCH,
         ends_at: None,

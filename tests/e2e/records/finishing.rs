@@ -13,7 +13,7 @@ async fn an_outcome_is_recorded_announced_and_acknowledged_at_once() -> Result<(
     let (mut desk, incident) = (Desk::open().await?, incident("1"));
     let entry = desk.held(&incident).await?;
     let words = desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Completed))).await?;
-    ensure!(words == ["finished", "1"]);
+    ensure!(words == ["finished", "1", "-"]);
     ensure!(desk.books.pending().await? == 0 && desk.books.length(DEAD).await? == 0);
     ensure!(desk.books.column("incident:outcomes", "state").await? == ["settled"]);
     ensure!(desk.field(&incident, "result_head").await? == "the answer");
@@ -46,6 +46,28 @@ async fn a_dead_letter_has_the_entry_unchanged_and_why() -> Result<()> {
         ensure!(desk.books.column(DEAD, name).await? == [value], "{name}");
     }
     ensure!(desk.books.column(DEAD, "failed_at").await?[0].len() == 10, "Unix seconds");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_finished_again_makes_its_dead_letter_only_where_that_is_gone() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    let dead = finish(&incident, &entry, Reason::Failed);
+    let words = desk.words(record::finish(&desk.a, &dead)).await?;
+    let [_, _, copy] = words.as_slice() else { anyhow::bail!("{words:?}") };
+    let mut client = desk.client().await?;
+    client.cmd(&["DEL", &record_key(&incident)]).await?;
+    let again = desk.words(record::finish_again(&desk.a, &dead, copy)).await?;
+    ensure!(again == ["finished", "0", copy] && desk.books.length(DEAD).await? == 1, "{again:?}");
+    client.cmd(&["DEL", &record_key(&incident), DEAD]).await?;
+    let again = desk.words(record::finish_again(&desk.a, &dead, copy)).await?;
+    ensure!(again.first().is_some_and(|word| word == "finished") && desk.books.length(DEAD).await? == 1, "{again:?}");
+    // Another incident's dead letter is none of this one's.
+    let other = client.cmd(&["XADD", DEAD, "*", "workflow_id", "another"]).await?.text()?.to_owned();
+    client.cmd(&["DEL", &record_key(&incident)]).await?;
+    desk.words(record::finish_again(&desk.a, &dead, &other)).await?;
+    ensure!(desk.books.length(DEAD).await? == 3);
     Ok(())
 }
 

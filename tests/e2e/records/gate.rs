@@ -352,6 +352,6 @@ async fn keys_of_another_type_leave_nothing_half_done() -> Result<()> {
     ensure!(desk.field(&incident, "task_id").await? == "t");
     client.cmd(&["SET", HEALTH, "something else"]).await?;
     let words = desk.words(record::finish(&desk.a, &finish(&incident, &entry, Reason::Failed))).await?;
-    ensure!(words == ["finished", "1"] && desk.books.pending().await? == 0, "{words:?}");
+    ensure!(words.starts_with(&["finished".into(), "1".into()]) && desk.books.pending().await? == 0, "{words:?}");
     Ok(())
 }

@@ -35,6 +35,7 @@ const NAMES_AND_AGENTS: &[&str] = &[
     "DLQ_STREAM",
     "PARKED_STREAM",
     "ROUTING_KEY",
+    "STREAM_KEEP",
     "KAGENT_A2A_URL",
     "AGENT_NAMESPACE",
     "INTERNAL_A2A_BEARER_TOKEN",
@@ -52,6 +53,7 @@ const WORKER: &[&str] = &[
     "GIVE_UP_AFTER",
     "ON_UNCERTAIN",
     "ACK_ON",
+    "RESOLVED_SETTLES",
     "RUN_DEADLINE",
 ];
 

@@ -11,6 +11,7 @@ const FACTS: Facts = Facts {
     recognises: false,
     lists: false,
     ack_on_accepted: false,
+    on_resolved: OnResolved::Run,
     give_up_after: Duration::from_secs(100),
     run_deadline: Duration::from_secs(1200),
 };
@@ -131,6 +132,18 @@ fn waits_end() {
 }
 
 #[test]
+fn the_end_of_an_alert_comes_after_its_beginning() {
+    let seen = |why, seconds| Seen::Closed(why, Duration::from_secs(seconds), "");
+    for why in [Closed::Firing, Closed::Unstarted] {
+        assert_eq!(decide(&seen(why, 10), &FACTS), (Row::Firing, Step::AwaitFiring));
+        assert_eq!(row(&seen(why, 101), &FACTS), (Row::Expired, Some(Reason::Expired)));
+    }
+    let settles = Facts { on_resolved: OnResolved::Settle, ..FACTS };
+    assert_eq!(decide(&seen(Closed::Firing, 10), &settles), (Row::Firing, Step::AwaitFiring));
+    assert_eq!(decide(&seen(Closed::Unstarted, 101), &settles), (Row::Unstarted, Step::SettleFiring));
+}
+
+#[test]
 fn a_silent_agent_is_to_blame_and_one_that_answers_badly_is_not() {
     let look = |silent| decide(&Seen::LookFailed { class: Class::Ambiguous, silent }, &FACTS);
     assert_eq!(look(true), (Row::LookUnreachable, Step::Wait(Blame::Agent)));
@@ -193,7 +206,8 @@ fn every_row_can_be_reached() {
         (Seen::Overdue, FACTS),
     ];
     seen.extend(tasks.iter().map(|task| (Seen::Task(task, Via::Look), FACTS)));
-    for why in [Closed::Open, Closed::Full, Closed::Storm] {
+    seen.push((Seen::Closed(Closed::Unstarted, long, ""), facts(|facts| facts.on_resolved = OnResolved::Settle)));
+    for why in [Closed::Open, Closed::Full, Closed::Storm, Closed::Firing, Closed::Unstarted] {
         seen.push((Seen::Closed(why, Duration::ZERO, ""), FACTS));
     }
     for class in [Class::NotExecuted, Class::Credentials, Class::Ambiguous, Class::Terminal] {

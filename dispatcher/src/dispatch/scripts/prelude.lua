@@ -77,6 +77,11 @@ local function record(key, ...)
   return rec
 end
 
+-- Nobody has sent it, for all that this history knows.
+local function is_unstarted(rec)
+  return rec.state == 'queued' and rec.replid == replid() and tonumber(rec.attempts) == 0
+end
+
 -- The record is about a later run than the caller's: an operator's retry, or an alert that fires on.
 local function is_another_run(rec, message_id)
   return rec and rec.message_id ~= '' and rec.message_id ~= message_id
