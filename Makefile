@@ -33,6 +33,17 @@ demo: ## the whole line here: burst, failover, outage, and a table of what ran; 
 	$(CARGO) build --locked --profile demo -p stream-dispatcher -p stream-scaler -p line-tests --bin stream-dispatcher --bin stream-scaler --bin demo
 	@target/demo/demo $(if $(KEEP),--keep)
 
+# Passed on to the drill, e.g. DRILL="--seed 7 --faults 20"; DRILL=--help lists it.
+DRILL :=
+
+.PHONY: drill
+drill: ## break the line in every way it must survive, and count what was lost or done twice; DRILL="..." is passed on
+	@tools/redis.sh
+	@tools/agents.sh
+	@tools/faketime.sh
+	$(CARGO) build --locked --profile demo -p stream-dispatcher -p line-tests --features stream-dispatcher/controls --bin stream-dispatcher --bin drill
+	@target/demo/drill $(DRILL)
+
 # --- build and check --------------------------------------------------------
 
 .PHONY: build

@@ -6,6 +6,8 @@
 
 pub mod check;
 pub mod commands;
+#[cfg(feature = "controls")]
+mod controls;
 pub mod dispatch;
 pub mod hook;
 pub mod incident;

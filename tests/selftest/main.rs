@@ -2,5 +2,6 @@
 
 mod agents;
 mod basics;
+mod road;
 mod servers;
 mod trio;

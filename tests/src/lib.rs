@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod agent_down;
 pub mod alerts;
+pub mod fake_clock;
 mod http;
 pub mod keda;
 mod launch;
@@ -17,9 +18,11 @@ pub mod prober;
 pub mod process;
 pub mod redis;
 pub mod resp;
+pub mod road;
 pub mod sentinel;
 
 pub use agent::{Agent, AgentKind, AgentOptions, Execution};
+pub use fake_clock::FakeClock;
 pub use keda::Keda;
 pub use line::Member;
 pub use patience::{eventually, eventually_ok};
@@ -27,4 +30,5 @@ pub use prober::Prober;
 pub use process::Program;
 pub use redis::{Redis, RedisOptions};
 pub use resp::{Client, Reply};
+pub use road::{Road, Weather};
 pub use sentinel::{Trio, TrioOptions};

@@ -126,17 +126,22 @@ impl Member {
 
     /// The sum over all series of a metric whose labels contain `labels`.
     pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
-        let (_, text) = alerts::get(&format!("{}/metrics", self.admin)).await?;
-        let series = text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(labels)
-        });
-        let mut sum = 0.0;
-        for line in series {
-            let value = line.rsplit(' ').next().context("a series without a value")?;
-            sum += value.parse::<f64>()?;
-        }
-        Ok(sum)
+        metric_at(&self.admin, name, labels).await
     }
+}
+
+/// [`Member::metric`] of a program whose probes and metrics are at `admin` (`http://host:port`).
+pub async fn metric_at(admin: &str, name: &str, labels: &str) -> Result<f64> {
+    let (_, text) = alerts::get(&format!("{admin}/metrics")).await?;
+    let series = text.lines().filter(|line| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(labels)
+    });
+    let mut sum = 0.0;
+    for line in series {
+        let value = line.rsplit(' ').next().context("a series without a value")?;
+        sum += value.parse::<f64>()?;
+    }
+    Ok(sum)
 }
 
 /// What is in Redis, seen from outside.

@@ -35,6 +35,8 @@ pub struct RedisOptions {
     pub password: Option<String>,
     /// The port of the master on 127.0.0.1.
     pub replica_of: Option<u16>,
+    /// Environment of the process.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A server that keeps its port and folder over restarts. Dropping it kills it and removes its data.
@@ -53,20 +55,26 @@ impl Redis {
     pub async fn start(options: RedisOptions) -> Result<Self> {
         let port = free_port()?;
         let config = server_config(port, &options)?;
-        Self::with_config("redis-server", port, &config, options.password).await
+        Self::with_config("redis-server", port, &config, options.password, options.environment).await
     }
 
     /// Starts a sentinel with the lines of sentinel.conf and waits until it answers on `port`.
     pub async fn sentinel(port: u16, config: &str, password: Option<String>) -> Result<Self> {
-        Self::with_config("redis-sentinel", port, config, password).await
+        Self::with_config("redis-sentinel", port, config, password, Vec::new()).await
     }
 
-    async fn with_config(program: &str, port: u16, config: &str, password: Option<String>) -> Result<Self> {
+    async fn with_config(
+        program: &str,
+        port: u16,
+        config: &str,
+        password: Option<String>,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix(&format!("{program}-{port}-")).tempdir()?;
         let file = folder.path().join("redis.conf");
         let config = format!("{config}dir {}\n", folder.path().display());
         std::fs::write(&file, config)?;
-        let launch = Launch::new(places::tool(&format!("{SERVERS}/{program}"))?).args([file]);
+        let launch = Launch::new(places::tool(&format!("{SERVERS}/{program}"))?).args([file]).envs(environment);
         let mut redis = Self { launch, folder, port, password, program: None };
         redis.restart().await?;
         Ok(redis)

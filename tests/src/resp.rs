@@ -94,7 +94,8 @@ async fn exchange<A: AsRef<[u8]>>(stream: &mut BufStream<TcpStream>, words: &[A]
 
 async fn read_reply(stream: &mut BufStream<TcpStream>) -> Result<Reply> {
     let mut line = String::new();
-    if stream.read_line(&mut line).await? == 0 {
+    stream.read_line(&mut line).await?;
+    if !line.ends_with('\n') {
         bail!("the server closed the connection");
     }
     let mut rest = line.trim_end_matches(['\r', '\n']).chars();

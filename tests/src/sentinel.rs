@@ -31,6 +31,8 @@ pub struct TrioOptions {
     pub sentinel_password: Option<String>,
     /// Further lines of redis.conf of all data servers.
     pub config: Vec<String>,
+    /// Environment of all data servers.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Default for TrioOptions {
@@ -41,6 +43,7 @@ impl Default for TrioOptions {
             password: None,
             sentinel_password: None,
             config: Vec::new(),
+            environment: Vec::new(),
         }
     }
 }

@@ -16,6 +16,8 @@ use super::polls::Pace;
 use super::profile::{ContextPolicy, Profile};
 use super::record::{self, Finish, Run, Since, Subject, Taken};
 use super::routes::Routes;
+#[cfg(feature = "controls")]
+use crate::controls::{Control::NoRecovery, is_off};
 use crate::incident::{Order, context_id};
 use crate::metrics::Metrics;
 
@@ -228,6 +230,8 @@ impl Dispatcher {
             }
             Taken::Duplicate => Err(Stop::Gone),
             Taken::Fresh(run) => Ok((run, None)),
+            #[cfg(feature = "controls")]
+            Taken::Begun(run, _) if is_off(NoRecovery) => Ok((Run { task_id: None, ..run }, None)),
             Taken::Begun(run, since) => Ok((run, Some(since))),
         }
     }

@@ -15,7 +15,12 @@ const REPLICAS: usize = 2;
 
 /// Starts the master, then its replicas, and waits until they are in sync.
 pub(super) async fn start_nodes(options: &TrioOptions) -> Result<Vec<Redis>> {
-    let common = RedisOptions { config: options.config.clone(), password: options.password.clone(), replica_of: None };
+    let common = RedisOptions {
+        config: options.config.clone(),
+        password: options.password.clone(),
+        replica_of: None,
+        environment: options.environment.clone(),
+    };
     let master = Redis::start(common.clone()).await?;
     // A replica that finds its master at once does not wait for the next second to try again.
     let replica = RedisOptions { replica_of: Some(master.port()), ..common };

@@ -1,0 +1,53 @@
+//! Disks and clocks.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::time::sleep;
+
+use super::{Effect, picked, unknown};
+use crate::kinds::Kind;
+use crate::schedule::Planned;
+use crate::stage::Stage;
+
+const FULL_FOR: Duration = Duration::from_secs(3);
+const WRONG_FOR: Duration = Duration::from_secs(6);
+/// Seconds.
+const HOUR: i64 = 3600;
+
+/// Why this machine cannot make such a fault.
+pub(super) fn problem(kind: Kind, stage: &Stage) -> Option<String> {
+    match kind.id {
+        "disk-full" if stage.disk.is_none() => Some("no tmpfs may be mounted here, or there is no outbox".into()),
+        "clock-back" | "clock-forward" if stage.redis_clock.is_none() => Some("there is no libfaketime".into()),
+        _ => None,
+    }
+}
+
+pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effect> {
+    match planned.kind.id {
+        "disk-full" => {
+            let disk = stage.disk.as_ref().context("a stage without a disk")?;
+            disk.fill()?;
+            sleep(FULL_FOR).await;
+            disk.clear()?;
+            Ok(Effect::default())
+        }
+        "clock-back" => wrong(stage, planned, -HOUR).await,
+        "clock-forward" => wrong(stage, planned, HOUR).await,
+        _ => unknown(planned),
+    }
+}
+
+/// One process has the wrong time for a while, or the data servers have.
+async fn wrong(stage: &Stage, planned: &Planned, seconds: i64) -> Result<Effect> {
+    let mut clocks: Vec<_> = stage.places().map(|place| (place.name.clone(), place.clock.as_ref())).collect();
+    clocks.push(("Redis".into(), stage.redis_clock.as_ref()));
+    let chosen = clocks.into_iter().nth(picked(planned.pick, stage.places().count() + 1));
+    let (name, clock) = chosen.context("a stage without clocks")?;
+    let clock = clock.context("a process without a clock")?;
+    clock.move_by(seconds)?;
+    sleep(WRONG_FOR).await;
+    clock.move_by(0)?;
+    Ok(Effect::note(name))
+}

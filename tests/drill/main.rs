@@ -1,0 +1,161 @@
+//! `make drill`: the line under load, broken in every way it must survive, and a verdict from outside of it.
+//!
+//! What counts is what the hooks answered with 2xx, the agents' own run logs, and what Redis has in the end.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+mod books;
+mod clock;
+mod disk;
+mod faults;
+mod kinds;
+mod lives;
+mod load;
+mod options;
+mod oracle;
+mod plain;
+mod play;
+mod report;
+mod runs;
+mod schedule;
+mod screen;
+mod signals;
+mod stage;
+
+use options::Options;
+use oracle::Finding;
+use play::Played;
+use report::Report;
+use schedule::Schedule;
+use screen::{Screen, print};
+use signals::Signals;
+use stage::Stage;
+
+/// Findings of a kind that are shown.
+const SHOWN: usize = 20;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let screen = Screen::new();
+    let options = Options::parse();
+    let done = if options.kinds { list().map(|()| true) } else { unless_interrupted(&screen, &options).await };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nobody is left to be told when this cannot be written.
+            screen.bad(&format!("drill failed: {error:#}")).ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() -> Result<()> {
+    kinds::KINDS.iter().try_for_each(|kind| print(&format!("{:<16} {}\n", kind.id, kind.what)))
+}
+
+/// Everything that was started is stopped and removed when this returns, whichever way.
+async fn unless_interrupted(screen: &Screen, options: &Options) -> Result<bool> {
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        biased;
+        () = signals.next() => anyhow::bail!("interrupted: everything is stopped and removed"),
+        done = run(screen, options) => done,
+    }
+}
+
+/// Whether the drill found what it has to find: nothing, or with a control something.
+async fn run(screen: &Screen, options: &Options) -> Result<bool> {
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+    print(&format!("drill: seed={seed}\n"))?;
+    let mut stage = Stage::start(options).await.context("the line could not be started")?;
+    screen.say("the line is up: a Sentinel trio, two agents, two hooks, three workers")?;
+    let mut left_out = Vec::new();
+    let (kinds, out) = options.chosen().into_iter().partition::<Vec<_>, _>(|kind| {
+        let problem = faults::problem(*kind, &stage);
+        left_out.extend(problem.iter().map(|problem| (kind.id, problem.clone())));
+        problem.is_none()
+    });
+    drop(out);
+    let played = play::play(&mut stage, Schedule::new(seed, kinds), options, screen).await?;
+    let report = summed_up(seed, &stage, played, left_out, screen);
+    show(&report, options, screen)?;
+    stage.keep_logs(options.logs.as_deref())?;
+    drop(stage);
+    print(&format!("{}\n", report.last_line()))?;
+    let found = !report.complaints.is_empty();
+    Ok(if options.control.is_some() { report.shows_harm() } else { !found })
+}
+
+fn summed_up(
+    seed: u64,
+    stage: &Stage,
+    played: Played,
+    left_out: Vec<(&'static str, String)>,
+    screen: &Screen,
+) -> Report {
+    let counted = stage.lives.doubles();
+    let mut complaints = played.verdict.complaints();
+    complaints.extend(played.problem);
+    let doubled = played.verdict.doubled();
+    if counted + 0.5 < f64::from(u32::try_from(doubled).unwrap_or(u32::MAX)) {
+        complaints.push(format!("{doubled} further runs, of which the product counted {counted}"));
+    }
+    Report {
+        seed,
+        faults: report::rows(&played.faults, &played.verdict),
+        made: played.faults.len(),
+        timeline: played.faults,
+        verdict: played.verdict,
+        counted_by_product: counted,
+        plain_acknowledged: played.plain_acknowledged,
+        plain_lost: played.plain_lost,
+        left_out,
+        complaints,
+        seconds: screen.elapsed().as_secs_f64(),
+    }
+}
+
+fn show(report: &Report, options: &Options, screen: &Screen) -> Result<()> {
+    print("\n")?;
+    print(&report::render(&report.faults))?;
+    let verdict = &report.verdict;
+    print(&format!(
+        "settled {}, dead {:?}, parked {:?}, run without a record {}\n",
+        verdict.settled, verdict.dead, verdict.parked, verdict.unrecorded
+    ))?;
+    print(&format!(
+        "further runs: {}, of which the product counted {}\n",
+        verdict.doubled(),
+        report.counted_by_product
+    ))?;
+    if report.plain_acknowledged > 0 {
+        print(&format!(
+            "a producer without an outbox lost {} of {} acknowledged writes around planned failovers\n",
+            report.plain_lost, report.plain_acknowledged
+        ))?;
+    }
+    for (fault, why) in &report.left_out {
+        print(&format!("left out: {fault}: {why}\n"))?;
+    }
+    for (name, findings) in verdict.bad() {
+        findings.iter().take(SHOWN).try_for_each(|finding| print(&line(name, finding)))?;
+    }
+    if options.json {
+        print(&format!("{}\n", serde_json::to_string(report)?))?;
+    }
+    report.complaints.iter().try_for_each(|complaint| screen.bad(complaint))
+}
+
+fn line(name: &str, finding: &Finding) -> String {
+    let since = |at: &f64| format!("{:+.2}", at - finding.posted);
+    let runs: Vec<_> = finding.runs.iter().map(since).collect();
+    let fault = finding.fault.map_or("-".to_owned(), |fault| (fault + 1).to_string());
+    let Finding { incident, agent, order, state, reason, posted, .. } = finding;
+    format!(
+        "{name}: {incident} at {agent} ({order}), posted {posted:.2}, runs {runs:?}, record {state:?} {reason:?}, fault {fault}\n"
+    )
+}

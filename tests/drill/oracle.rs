@@ -1,0 +1,402 @@
+//! What the hooks promised against what the agents ran and what Redis has in the end (pure).
+//!
+//! The incident id is computed here once more: no word of the product is needed to know what is whose.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+use uuid::{Uuid, uuid};
+
+use crate::kinds::{Kind, Sight};
+
+const NAMESPACE: Uuid = uuid!("6f1d6a0e-52c5-4f0e-9a53-3f1b7f0c2a11");
+/// Entries of one incident at most, published again ones included.
+const MOST_ENTRIES: usize = 5;
+/// Seconds before a fault in which what was posted may be under way when it begins.
+const JUST_BEFORE: f64 = 1.0;
+/// Until the deadline of a run that never ends, seconds.
+const HANGS: f64 = 45.0;
+/// Ends that an agent's fault can explain, or that the load orders.
+const FITTING: [&str; 5] = ["failed", "rejected", "task-lost", "attempts-exhausted", "uncertain"];
+/// The end of a run that never ends by itself.
+const OVERDUE: [&str; 2] = ["run-deadline", "canceled"];
+const FINAL: [&str; 3] = ["settled", "dead", "parked"];
+
+/// The id of a firing alert's incident; `starts_at` in UTC with nine decimals and `Z`.
+pub(crate) fn incident_id(fingerprint: &str, starts_at: &str) -> String {
+    let name = format!("{fingerprint}\n{starts_at}\nfiring");
+    format!("am-{}", Uuid::new_v5(&NAMESPACE, name.as_bytes()))
+}
+
+/// An alert, as its sender knows it. Times are Unix seconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Posted {
+    pub(crate) incident: String,
+    pub(crate) fingerprint: String,
+    pub(crate) sight: Sight,
+    pub(crate) order: String,
+    pub(crate) at: f64,
+    /// When the hook answered 2xx.
+    pub(crate) accepted: Option<f64>,
+}
+
+/// A run, as the agent knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Ran {
+    pub(crate) fingerprint: String,
+    pub(crate) at: f64,
+}
+
+/// What Redis has of an incident in the end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Book {
+    /// Of its record; empty without one.
+    pub(crate) state: String,
+    pub(crate) reason: String,
+    /// Entries on the stream.
+    pub(crate) entries: usize,
+    /// Dead letters and parked copies.
+    pub(crate) copies: usize,
+}
+
+impl Book {
+    /// Whether the record is final.
+    pub(crate) fn is_final(&self) -> bool {
+        FINAL.contains(&self.state.as_str())
+    }
+}
+
+/// A fault that was made.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Injected {
+    pub(crate) kind: Kind,
+    pub(crate) start: f64,
+    pub(crate) end: f64,
+    /// The only agent concerned.
+    pub(crate) sight: Option<Sight>,
+    /// Seconds from the first write on a usable master, or from the end of the fault, to the first dispatch of an
+    /// incident posted after it.
+    pub(crate) resume: Option<f64>,
+    /// Seconds from posting to the first run, the longest of what was posted while it lasted or just before.
+    pub(crate) wait: Option<f64>,
+    /// Sentinel's part: seconds from the fault to that first write.
+    pub(crate) redis: Option<f64>,
+    pub(crate) note: String,
+}
+
+impl Injected {
+    /// Whether a run that began at `at` and lasted for `length` may have been followed by another because of this.
+    fn excuses(&self, sight: Sight, at: f64, length: f64) -> bool {
+        let concerned = self.sight.is_none_or(|only| only == sight);
+        let window = self.start - length..=self.end + self.kind.aftermath();
+        concerned && self.kind.allows(sight) && window.contains(&at)
+    }
+}
+
+/// Something that was promised and did not happen, or happened too often.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) incident: String,
+    pub(crate) fingerprint: String,
+    pub(crate) agent: &'static str,
+    /// What the agent was told to do.
+    pub(crate) order: String,
+    /// Unix seconds.
+    pub(crate) posted: f64,
+    pub(crate) runs: Vec<f64>,
+    pub(crate) state: String,
+    pub(crate) reason: String,
+    /// Number of the fault that it is put down to, from 0.
+    pub(crate) fault: Option<usize>,
+    /// Runs beyond the first.
+    pub(crate) extra: usize,
+}
+
+/// The oracle's answer.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Verdict {
+    /// Answered 2xx.
+    pub(crate) incidents: usize,
+    pub(crate) settled: usize,
+    pub(crate) dead: BTreeMap<String, usize>,
+    pub(crate) parked: BTreeMap<String, usize>,
+    pub(crate) lost: Vec<Finding>,
+    /// Ran more than once, and the fault table allows it.
+    pub(crate) allowed: Vec<Finding>,
+    /// Ran more than once without such a reason.
+    pub(crate) unallowed: Vec<Finding>,
+    /// Ran, and its record is there and not final.
+    pub(crate) unfinished: Vec<Finding>,
+    /// A dead letter for a reason that neither its order nor an agent's fault explains.
+    pub(crate) misjudged: Vec<Finding>,
+    /// Ran, and Redis has no record of it.
+    pub(crate) unrecorded: usize,
+    /// More entries than the bound.
+    pub(crate) crowded: Vec<Finding>,
+    /// More than one dead letter or parked copy.
+    pub(crate) copied: Vec<Finding>,
+}
+
+impl Verdict {
+    /// Runs beyond the first of their incident.
+    pub(crate) fn doubled(&self) -> usize {
+        self.allowed.iter().chain(&self.unallowed).map(|finding| finding.extra).sum()
+    }
+
+    /// What the drill must not show, one by one.
+    pub(crate) fn bad(&self) -> [(&'static str, &[Finding]); 6] {
+        [
+            ("lost", &self.lost),
+            ("doubled", &self.unallowed),
+            ("unfinished", &self.unfinished),
+            ("crowded", &self.crowded),
+            ("copied", &self.copied),
+            ("misjudged", &self.misjudged),
+        ]
+    }
+
+    /// What the drill must not show, in words.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let counts = [
+            (self.lost.len(), "lost"),
+            (self.unallowed.len(), "ran more than once without a fault that allows it"),
+            (self.unfinished.len(), "never became final"),
+            (self.crowded.len(), "have more entries than the bound"),
+            (self.copied.len(), "have more than one dead letter or parked copy"),
+            (self.misjudged.len(), "are dead letters for no good reason"),
+        ];
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
+    }
+}
+
+/// Fills in how long incidents had to wait because of each fault.
+pub(crate) fn waits(faults: &mut [Injected], posted: &[Posted], ran: &[Ran]) {
+    let mut first: HashMap<&str, f64> = HashMap::new();
+    for run in ran {
+        let at = first.entry(&run.fingerprint).or_insert(run.at);
+        *at = at.min(run.at);
+    }
+    for fault in faults {
+        let during = posted.iter().filter(|alert| (fault.start - JUST_BEFORE..=fault.end).contains(&alert.at));
+        fault.wait =
+            during.filter_map(|alert| Some(first.get(alert.fingerprint.as_str())? - alert.at)).reduce(f64::max);
+    }
+}
+
+/// Everything that is known, weighed.
+pub(crate) fn judge(posted: &[Posted], ran: &[Ran], books: &HashMap<String, Book>, faults: &[Injected]) -> Verdict {
+    let mut runs: HashMap<&str, Vec<f64>> = HashMap::new();
+    for run in ran {
+        runs.entry(&run.fingerprint).or_default().push(run.at);
+    }
+    let mut verdict = Verdict::default();
+    for alert in posted {
+        let mut times = runs.remove(alert.fingerprint.as_str()).unwrap_or_default();
+        times.sort_by(f64::total_cmp);
+        let book = books.get(&alert.incident).cloned().unwrap_or_default();
+        weigh(&mut verdict, alert, times, &book, faults);
+    }
+    verdict
+}
+
+fn weigh(verdict: &mut Verdict, alert: &Posted, times: Vec<f64>, book: &Book, faults: &[Injected]) {
+    let finding = Finding {
+        incident: alert.incident.clone(),
+        fingerprint: alert.fingerprint.clone(),
+        agent: alert.sight.agent(),
+        order: alert.order.clone(),
+        posted: alert.at,
+        extra: times.len().saturating_sub(1),
+        runs: times,
+        state: book.state.clone(),
+        reason: book.reason.clone(),
+        fault: None,
+    };
+    if alert.accepted.is_some() {
+        promised(verdict, &finding, book, faults);
+    }
+    if finding.extra > 0 {
+        double(verdict, &finding, alert.sight, faults);
+    }
+    if book.entries > MOST_ENTRIES {
+        verdict.crowded.push(finding.clone());
+    }
+    if book.copies > 1 {
+        verdict.copied.push(finding);
+    }
+}
+
+fn promised(verdict: &mut Verdict, finding: &Finding, book: &Book, faults: &[Injected]) {
+    verdict.incidents += 1;
+    let has_run = !finding.runs.is_empty();
+    match book.state.as_str() {
+        "settled" if has_run => verdict.settled += 1,
+        "dead" => {
+            *verdict.dead.entry(book.reason.clone()).or_default() += 1;
+            if !fits(&finding.order, &book.reason) {
+                let fault = nearest(faults, finding.runs.last().copied().unwrap_or(finding.posted));
+                verdict.misjudged.push(Finding { fault, ..finding.clone() });
+            }
+        }
+        "parked" => *verdict.parked.entry(book.reason.clone()).or_default() += 1,
+        "" if has_run => verdict.unrecorded += 1,
+        _ if has_run => verdict.unfinished.push(finding.clone()),
+        _ => {
+            verdict.lost.push(Finding { fault: nearest(faults, finding.posted), ..finding.clone() });
+        }
+    }
+}
+
+fn fits(order: &str, reason: &str) -> bool {
+    FITTING.contains(&reason) || (order == "hang" && OVERDUE.contains(&reason))
+}
+
+/// Every run but the last needs a fault of its own time.
+fn double(verdict: &mut Verdict, finding: &Finding, sight: Sight, faults: &[Injected]) {
+    let length = length(&finding.order);
+    let (_, earlier) = finding.runs.split_last().unwrap_or((&0.0, &[]));
+    let causes: Option<Vec<usize>> =
+        earlier.iter().map(|at| faults.iter().position(|fault| fault.excuses(sight, *at, length))).collect();
+    if let Some(fault) = causes.and_then(|causes| causes.first().copied()) {
+        verdict.allowed.push(Finding { fault: Some(fault), ..finding.clone() });
+    } else {
+        let fault = nearest(faults, earlier.first().copied().unwrap_or_default());
+        verdict.unallowed.push(Finding { fault, ..finding.clone() });
+    }
+}
+
+/// How long a run of this order takes, with what is written down of it before and after; seconds.
+fn length(order: &str) -> f64 {
+    let seconds = match order.split_once(' ') {
+        Some(("slow", seconds)) => seconds.parse().unwrap_or_default(),
+        _ if order == "hang" => HANGS,
+        _ => 0.0,
+    };
+    seconds + 1.5
+}
+
+/// The fault whose time is nearest to `at`: a hint for people, no verdict hangs on it.
+fn nearest(faults: &[Injected], at: f64) -> Option<usize> {
+    let away = |fault: &Injected| (fault.start - at).max(at - fault.end).max(0.0);
+    let nearest = faults.iter().enumerate().min_by(|(_, one), (_, other)| away(one).total_cmp(&away(other)));
+    nearest.map(|(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::find;
+
+    fn alert(number: u64, sight: Sight) -> Posted {
+        Posted {
+            incident: format!("am-{number}"),
+            fingerprint: format!("{number:016x}"),
+            sight,
+            order: "echo".into(),
+            at: 100.0,
+            accepted: Some(100.1),
+        }
+    }
+
+    fn run(number: u64, at: f64) -> Ran {
+        Ran { fingerprint: format!("{number:016x}"), at }
+    }
+
+    fn fault(id: &str, start: f64, sight: Option<Sight>) -> Injected {
+        let kind = find(id).unwrap_or(*crate::kinds::KINDS.first().expect("a kind"));
+        Injected { kind, start, end: start + 1.0, sight, resume: None, wait: None, redis: None, note: String::new() }
+    }
+
+    #[test]
+    fn the_longest_wait_is_that_of_what_came_in_meanwhile() {
+        let mut faults = [fault("failover", 100.5, None), fault("failover", 200.0, None)];
+        let posted = [alert(1, Sight::Blind), alert(2, Sight::Blind), alert(3, Sight::Blind)];
+        waits(&mut faults, &posted, &[run(1, 104.0), run(1, 109.0), run(2, 102.0)]);
+        assert_eq!(faults.map(|fault| fault.wait), [Some(4.0), None]);
+    }
+
+    #[test]
+    fn a_dead_letter_needs_a_reason_that_fits() {
+        let mut posted = [alert(1, Sight::Blind), alert(2, Sight::Blind)];
+        posted[1].order = "hang".into();
+        let book = || Book { state: "dead".into(), reason: "run-deadline".into(), entries: 1, copies: 1 };
+        let books = HashMap::from([("am-1".to_owned(), book()), ("am-2".to_owned(), book())]);
+        let verdict = judge(&posted, &[], &books, &[]);
+        let misjudged: Vec<_> = verdict.misjudged.iter().map(|finding| finding.incident.as_str()).collect();
+        assert_eq!(misjudged, ["am-1"]);
+    }
+
+    fn books(states: &[(u64, &str, usize, usize)]) -> HashMap<String, Book> {
+        let book =
+            |state: &str, entries, copies| Book { state: state.into(), reason: "failed".into(), entries, copies };
+        states.iter().map(|(n, state, entries, copies)| (format!("am-{n}"), book(state, *entries, *copies))).collect()
+    }
+
+    #[test]
+    fn the_ids_are_those_of_the_contract() {
+        let id = incident_id("7a9c4c1d3e5f6071", "2026-11-22T10:00:00.123000000Z");
+        assert_eq!(id, "am-028c9cc7-6c7d-57d2-8282-89b9a7675fbc");
+    }
+
+    #[test]
+    fn what_was_promised_and_neither_ran_nor_died_is_lost() {
+        let posted: Vec<_> = (1..=6).map(|number| alert(number, Sight::Listing)).collect();
+        let ran = [run(1, 101.0), run(4, 101.0), run(5, 101.0)];
+        let books = books(&[(1, "settled", 1, 0), (2, "dead", 1, 1), (3, "settled", 1, 0), (4, "accepted", 1, 0)]);
+        let verdict = judge(&posted, &ran, &books, &[fault("failover", 99.0, None)]);
+        let lost: Vec<_> = verdict.lost.iter().map(|lost| (lost.incident.as_str(), lost.fault)).collect();
+        assert_eq!(lost, [("am-3", Some(0)), ("am-6", Some(0))]);
+        assert_eq!((verdict.incidents, verdict.settled, verdict.unrecorded), (6, 1, 1));
+        assert_eq!(verdict.unfinished.len(), 1);
+        assert_eq!(verdict.dead.get("failed"), Some(&1));
+        assert_eq!(verdict.complaints().len(), 2);
+    }
+
+    #[test]
+    fn an_alert_that_was_never_answered_may_be_missing_and_may_not_run_twice() {
+        let mut unanswered = alert(1, Sight::Listing);
+        unanswered.accepted = None;
+        let nothing = judge(&[unanswered.clone()], &[], &HashMap::new(), &[]);
+        assert!(nothing.complaints().is_empty() && nothing.incidents == 0);
+        let twice = [run(1, 101.0), run(1, 102.0)];
+        assert_eq!(judge(&[unanswered], &twice, &HashMap::new(), &[]).unallowed.len(), 1);
+    }
+
+    #[test]
+    fn a_second_run_needs_a_fault_that_allows_it_there_and_then() {
+        let cases = [
+            ("worker-kill", 100.0, None, Sight::Blind, true),
+            ("worker-kill", 100.0, None, Sight::Listing, false),
+            ("worker-stop", 100.0, None, Sight::Listing, true),
+            ("failover", 100.0, None, Sight::Blind, false),
+            ("worker-kill", 300.0, None, Sight::Blind, false),
+            ("worker-kill", 90.0, None, Sight::Blind, false),
+            ("worker-kill", 102.0, None, Sight::Blind, true),
+            ("worker-kill", 103.0, None, Sight::Blind, false),
+            ("agent-kill", 100.0, Some(Sight::Blind), Sight::Listing, false),
+            ("master-stop", 50.0, None, Sight::Listing, true),
+        ];
+        for (id, start, only, sight, allowed) in cases {
+            let ran = [run(1, 101.0), run(1, 140.0)];
+            let verdict = judge(&[alert(1, sight)], &ran, &books(&[(1, "settled", 1, 0)]), &[fault(id, start, only)]);
+            assert_eq!((verdict.allowed.len() == 1, verdict.unallowed.len() == 1), (allowed, !allowed), "{id} {start}");
+            assert_eq!(verdict.doubled(), 1);
+        }
+    }
+
+    #[test]
+    fn each_further_run_needs_its_fault() {
+        let ran = [101.0, 140.0, 141.0].map(|at| run(1, at));
+        let faults = [fault("worker-kill", 100.0, None)];
+        let verdict = judge(&[alert(1, Sight::Blind)], &ran, &books(&[(1, "settled", 1, 0)]), &faults);
+        assert_eq!((verdict.unallowed.len(), verdict.doubled()), (1, 2));
+    }
+
+    #[test]
+    fn entries_and_copies_are_bounded() {
+        let posted = [alert(1, Sight::Blind), alert(2, Sight::Blind)];
+        let verdict = judge(&posted, &[], &books(&[(1, "dead", 6, 1), (2, "dead", 1, 2)]), &[]);
+        assert_eq!((verdict.crowded.len(), verdict.copied.len()), (1, 1));
+        assert_eq!(verdict.complaints().len(), 2);
+    }
+}
