@@ -1,5 +1,6 @@
 //! The commands: assembly, exit codes, and everything that is printed.
 
+mod check;
 mod hook;
 mod outbox;
 mod process;
@@ -34,6 +35,11 @@ enum Command {
     Run(Box<run::Args>),
     /// See what is stuck, waiting, parked or dead, and run it again
     Replay(Box<replay::Args>),
+    /// Try every connection and setting, say what works and what to mend
+    ///
+    /// Changes nothing: it writes one key of its own that expires, and sends no message to an agent. Exit code 0: all
+    /// right (warnings allowed); 1: problems; 64: wrong settings; 69: Redis, Sentinel or an agent does not answer.
+    Check(Box<check::Args>),
     /// Empty the outbox of a hook that does not run any more
     Outbox(outbox::Args),
     /// Print a completion script for your shell
@@ -91,6 +97,7 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Work(args) => work::main(*args),
         Command::Run(args) => run::main(*args),
         Command::Replay(args) => replay::main(*args),
+        Command::Check(args) => check::main(*args),
         Command::Outbox(args) => outbox::main(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -4,6 +4,7 @@
 //! stream, `dispatch` hands one incident to one agent, `keeper` keeps Redis in order, `replay` is for
 //! operators, `commands` assembles programs out of them.
 
+pub mod check;
 pub mod commands;
 #[cfg(feature = "controls")]
 mod controls;

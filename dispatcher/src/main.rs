@@ -1,4 +1,4 @@
-//! `stream-dispatcher`: hook, work, run, replay.
+//! `stream-dispatcher`: hook, work, run, replay, check.
 
 use std::process::ExitCode;
 

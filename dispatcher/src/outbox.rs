@@ -201,20 +201,30 @@ impl Outbox {
         }
     }
 
-    /// Incidents that ended: not open any more; what is kept of them. `note` goes to the disk with them.
-    pub fn bury(&self, tombstones: Vec<Tombstone>, note: Option<(&'static str, Vec<u8>)>) {
+    /// Incidents that ended: not open any more; what is kept of them. `note` goes to the disk with them. Between the two
+    /// an incident counts as open, so that it is known all the time.
+    pub async fn bury(&self, tombstones: Vec<Tombstone>, note: Option<(&'static str, Vec<u8>)>) {
         let mut ops = Vec::with_capacity(tombstones.len() * 2 + 1);
-        {
-            let mut index = self.lock();
-            for tombstone in tombstones {
-                // The hook's own incidents have one step.
-                let open = (tombstone.step == STEP).then(|| index.remove(&tombstone.workflow_id)).flatten();
-                ops.extend(open.map(Op::Close));
-                ops.push(Op::Bury(Box::new(tombstone)));
+        let mut closed = Vec::new();
+        for tombstone in tombstones {
+            // The hook's own incidents have one step.
+            if let Some(mark) = self.find(&tombstone.workflow_id).filter(|_| tombstone.step == STEP) {
+                ops.push(Op::Close(mark.number));
+                closed.push((tombstone.workflow_id.clone(), mark.number));
             }
+            ops.push(Op::Bury(Box::new(tombstone)));
         }
         ops.extend(note.map(|(name, value)| Op::Note(name, value)));
-        self.writer.later(ops);
+        if let Err(error) = self.writer.commit(ops).await {
+            tracing::warn!(%error, "what has ended is written down later");
+        }
+        let mut index = self.lock();
+        for (id, number) in closed {
+            if index.get(&id).is_some_and(|mark| mark.number == number) {
+                index.remove(&id);
+            }
+        }
+        drop(index);
         self.changed.notify_one();
     }
 

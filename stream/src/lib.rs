@@ -16,6 +16,7 @@ pub mod error;
 pub mod group;
 pub mod id;
 pub mod lease;
+pub mod probe;
 pub mod reader;
 pub mod retry;
 pub mod script;

@@ -2,6 +2,8 @@
 
 #[path = "outbox/direct.rs"]
 mod direct;
+#[path = "outbox/dropped.rs"]
+mod dropped;
 #[path = "outbox/forgotten.rs"]
 mod forgotten;
 #[path = "outbox/kept.rs"]

@@ -1,7 +1,12 @@
 //! `replay`: an operator's view of what is not settled, and running it again.
 
+mod change;
+mod drop;
+mod export;
+mod import;
 mod list;
 mod print;
+mod progress;
 mod retry;
 mod show;
 
@@ -22,10 +27,10 @@ use tokio_util::task::TaskTracker;
 use super::Failure;
 use crate::dispatch::agents::AgentName;
 use crate::dispatch::names::Names;
+use crate::replay::did::PATIENCE;
 use crate::replay::escape;
 use crate::replay::filter::{Filter, Now, Selection};
 use crate::replay::item::Item;
-use crate::replay::retry::PATIENCE;
 use crate::replay::scan::Scan;
 use crate::settings::{self, LineSettings, args};
 
@@ -44,6 +49,12 @@ enum Command {
     Show(show::Args),
     /// Give back what is stuck, run again what is parked or dead
     Retry(retry::Args),
+    /// Give up what nobody wants to run: a dead letter, acknowledged
+    Drop(drop::Args),
+    /// Write what is pending, waiting, parked and dead to a file, one JSON object a line
+    Export(export::Args),
+    /// Put what was exported onto the stream, unless it is known there
+    Import(import::Args),
 }
 
 /// Where Redis and the agents are.
@@ -105,10 +116,15 @@ enum Trouble {
     Unreachable(Error),
     #[error("{0}")]
     Redis(#[from] Error),
-    #[error("the output cannot be written: {0}")]
+    #[error("a file cannot be read or written: {0}")]
     Output(#[from] io::Error),
     #[error("{0}")]
     Setup(#[from] Failure),
+}
+
+/// The error with the name of the file.
+fn named(file: &str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{file}: {error}"))
 }
 
 impl Trouble {
@@ -165,6 +181,9 @@ pub(super) fn main(args: Args) -> Result<u8, Failure> {
             Command::List(args) => list::main(args).await,
             Command::Show(args) => show::main(args).await,
             Command::Retry(args) => retry::main(args).await,
+            Command::Drop(args) => drop::main(args).await,
+            Command::Export(args) => export::main(args).await,
+            Command::Import(args) => import::main(args).await,
         }
     })
 }

@@ -54,4 +54,6 @@ scripts! {
     HAND_OVER: [include_str!("scripts/hand_over.lua")];
     /// One entry back from its waiting stream.
     BRING_BACK: [include_str!("scripts/bring_back.lua")];
+    /// An operator gives an incident up.
+    DROP: [AGENT, include_str!("scripts/drop.lua")];
 }

@@ -364,7 +364,7 @@ impl Direct {
         self.metrics.outcome(outcome.reason);
         lock(&self.unanswered).remove(id);
         if self.publisher.is_none() {
-            return self.outbox.bury(vec![Tombstone::of_run(id, &run, &outcome, unix_now())], None);
+            return self.outbox.bury(vec![Tombstone::of_run(id, &run, &outcome, unix_now())], None).await;
         }
         self.set(id, Some(Sent { run, stage: Stage::Ended(outcome) })).await;
     }

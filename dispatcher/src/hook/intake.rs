@@ -127,7 +127,7 @@ impl Intake {
         tally: &mut Tally,
     ) -> Vec<Incident> {
         let buried = self.buried(&incidents).await;
-        let mut again = Vec::new();
+        let (mut again, mut renewed) = (Vec::new(), Vec::new());
         incidents.retain(|incident| {
             let tombstone = buried.iter().find(|tombstone| tombstone.workflow_id == incident.workflow_id);
             let may_run_again = self.settings.rerun_after.is_some() && session.is_some();
@@ -147,13 +147,16 @@ impl Intake {
                     false
                 }
                 (None, Some(tombstone)) => {
-                    self.outbox.bury(vec![Tombstone { at: unix_now(), ..tombstone.clone() }], None);
+                    renewed.push(Tombstone { at: unix_now(), ..tombstone.clone() });
                     tally.duplicate += 1;
                     false
                 }
                 _ => true,
             }
         });
+        if !renewed.is_empty() {
+            self.outbox.bury(renewed, None).await;
+        }
         if let (Some(session), Some(publisher)) = (session, &self.publisher) {
             self.rerun(session, publisher, &again, tally).await;
         }

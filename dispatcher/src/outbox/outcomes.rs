@@ -86,7 +86,7 @@ impl Outcomes {
             *cursor = last.id.to_string();
             let tombstones: Vec<_> = entries.iter().filter_map(of_outcome).collect();
             let tombstones = self.with_copies(session, tombstones).await?;
-            self.outbox.bury(tombstones, Some((CURSOR, cursor.clone().into_bytes())));
+            self.outbox.bury(tombstones, Some((CURSOR, cursor.clone().into_bytes()))).await;
             count += entries.len();
         }
     }
@@ -104,7 +104,7 @@ impl Outcomes {
             let of = |(id, reply): (&String, Result<Value, Error>)| of_record(id, &words(&reply.ok()?));
             let tombstones: Vec<_> = batch.iter().zip(replies).filter_map(of).collect();
             let tombstones = self.with_copies(session, tombstones).await?;
-            self.outbox.bury(tombstones, None);
+            self.outbox.bury(tombstones, None).await;
         }
         Ok(())
     }

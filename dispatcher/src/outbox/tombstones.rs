@@ -111,7 +111,7 @@ impl Tombstones {
             }
         }
         if !moved.is_empty() {
-            self.outbox.bury(moved, None);
+            self.outbox.bury(moved, None).await;
         }
         Ok(())
     }

@@ -2,37 +2,19 @@
 //! things are, so it can be repeated.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::HeaderMap;
 use redis_stream::connection::Link;
-use redis_stream::error::{Class, Error};
+use redis_stream::error::Error;
 use redis_stream::lease::HEIR;
-use redis_stream::script::Call;
 
+use super::did::{Did, MOST_FIELDS, NEWER, cancel_task, twice};
 use super::filter::Now;
 use super::item::Item;
 use super::plan::{Plan, plan};
 use crate::dispatch::agents::Agents;
 use crate::dispatch::names::Names;
-use crate::dispatch::{record, scripts};
+use crate::dispatch::scripts;
 use crate::incident::RECORD_PREFIX;
-
-/// How long a way to Redis is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(5);
-/// A script cannot unpack more arguments than this.
-const MOST_FIELDS: usize = 3_000;
-
-/// What became of an entry; the texts are for a person and hold text from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Did {
-    /// It will run, or run again.
-    Retried(String),
-    /// It was left as it is.
-    Skipped(String),
-    /// It cannot be retried.
-    Failed(String),
-}
 
 /// Retries entries.
 pub struct Retrier {
@@ -50,11 +32,11 @@ impl Retrier {
     /// What a retry would do, in words.
     pub fn preview(&self, item: &Item, now: Now) -> Did {
         match plan(item, now, self.force) {
-            Plan::HandOver => Did::Retried("would be claimable at once".to_owned()),
-            Plan::BringBack => Did::Retried("would go back to the stream".to_owned()),
-            Plan::Again { cancel: None, .. } => Did::Retried("would run again".to_owned()),
+            Plan::HandOver => Did::Done("would be claimable at once".to_owned()),
+            Plan::BringBack => Did::Done("would go back to the stream".to_owned()),
+            Plan::Again { cancel: None, .. } => Did::Done("would run again".to_owned()),
             Plan::Again { cancel: Some(task), .. } => {
-                Did::Retried(format!("would run again, its open task {task} would be canceled first"))
+                Did::Done(format!("would run again, its open task {task} would be canceled first"))
             }
             Plan::Skip(why) => Did::Skipped(why),
             Plan::Fail(why) => Did::Failed(why),
@@ -68,7 +50,7 @@ impl Retrier {
             Plan::BringBack => self.bring_back(item).await,
             Plan::Again { message_id, cancel } => {
                 let note = match cancel {
-                    Some(task) => self.cancel(item, &task).await,
+                    Some(task) => cancel_task(&self.agents, item, &task).await,
                     None => String::new(),
                 };
                 self.again(item, &message_id, &note).await
@@ -87,9 +69,9 @@ impl Retrier {
             .number(now.lease.as_millis())
             .number(u8::from(self.force))
             .number(item.entry.id);
-        let words = self.twice(&call).await?;
+        let words = twice(&self.link, &call).await?;
         Ok(match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["given", holder] => Did::Retried(format!("taken from {holder}, claimable at once")),
+            ["given", holder] => Did::Done(format!("taken from {holder}, claimable at once")),
             ["already"] => Did::Skipped("claimable already: the next free worker takes it".to_owned()),
             ["busy", holder, idle] => Did::Skipped(format!("in progress: {holder} renewed it {idle}ms ago")),
             ["deleted"] => Did::Skipped("the entry was deleted from the stream".to_owned()),
@@ -108,9 +90,9 @@ impl Retrier {
             .key(self.names.agent_keys(&self.names.agent_of(&item.stream).unwrap_or_default()).health)
             .number(item.entry.id)
             .arg(item.record_key().as_deref().and_then(|key| key.strip_prefix(RECORD_PREFIX)).unwrap_or_default());
-        let words = self.twice(&call).await?;
+        let words = twice(&self.link, &call).await?;
         Ok(match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["back", id] => Did::Retried(format!("back on the stream as {id}")),
+            ["back", id] => Did::Done(format!("back on the stream as {id}")),
             ["final", state] => Did::Skipped(format!("{state} already")),
             ["gone"] => Did::Skipped("not waiting any more".to_owned()),
             ["newer"] => Did::Skipped(NEWER.to_owned()),
@@ -129,9 +111,9 @@ impl Retrier {
             .number(u8::from(self.force));
         let fields = item.original_fields();
         let call = fields.iter().take(MOST_FIELDS).fold(call, |call, (name, value)| call.arg(name).arg(value));
-        let words = self.twice(&call).await?;
+        let words = twice(&self.link, &call).await?;
         Ok(match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["retried", id] => Did::Retried(format!("{note}back on the stream as {id}")),
+            ["retried", id] => Did::Done(format!("{note}back on the stream as {id}")),
             ["running", state] => Did::Skipped(format!("{note}a later run is {state}")),
             ["settled"] => Did::Skipped(format!("{note}a later run has settled it")),
             ["gone"] => Did::Skipped(format!("{note}retried or removed by somebody else")),
@@ -139,26 +121,4 @@ impl Retrier {
             _ => return Err(Error::unexpected("script RETRY", &words)),
         })
     }
-
-    /// Once, as well as it can be done: a task that stays open harms nobody. Answers what to say.
-    async fn cancel(&self, item: &Item, task: &str) -> String {
-        let Some(Ok(contact)) = item.agent().map(|agent| self.agents.find(agent)) else {
-            return format!("its open task {task} stays: no agent is named; ");
-        };
-        match contact.agent.cancel(task, &HeaderMap::new()).await {
-            Ok(_) => format!("its open task {task} was canceled; "),
-            Err(error) => format!("its open task {task} stays: {error}; "),
-        }
-    }
-
-    /// A second time where the first had no answer.
-    async fn twice(&self, call: &Call<'_>) -> Result<Vec<String>, Error> {
-        let reply = match self.link.session(PATIENCE).await?.invoke(call).await {
-            Err(error) if error.class() == Class::Reconnect => self.link.session(PATIENCE).await?.invoke(call).await,
-            reply => reply,
-        };
-        Ok(record::words(&reply?))
-    }
 }
-
-const NEWER: &str = "a later version of this program wrote its record";

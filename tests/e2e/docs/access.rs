@@ -140,6 +140,19 @@ async fn again(hook: &Member, books: &mut Books) -> Result<()> {
     Ok(())
 }
 
+/// What an operator brings in from a file, with its message text under a key.
+async fn carried_over(trio: &Trio, agent: &Agent) -> Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    let fields = [["workflow_id", "am-carried"], ["artifact_key", "incident:artifact:am-carried:alert"]];
+    let line = json!({"v": 1, "state": "dead", "entry_id": "1-0", "fields": fields, "artifact": "echo"});
+    std::fs::write(&file, line.to_string())?;
+    let said = replay(trio, agent, &["import", &file.path().to_string_lossy(), "--yes"]).await?;
+    ensure!(said.contains("imported=1"), "{said}");
+    let said = replay(trio, agent, &["export", "-", "--state", "dead"]).await?;
+    ensure!(said.contains("not needed") && said.contains("am-21"), "{said}");
+    Ok(())
+}
+
 /// The scaler can read, and says whether there is something to do.
 async fn told(scaler: &Member, expected: bool) -> Result<()> {
     let keda = Keda::connect(&scaler.grpc).await?;
@@ -192,6 +205,12 @@ async fn the_users_of_the_page_may_do_all_that_is_needed() -> Result<()> {
     worker.program.kill9().await?;
     let said = replay(&trio, &agent, &["retry", "--all", "--state", "pending", "--force", "--yes"]).await?;
     ensure!(said.contains("retried=1"), "{said}");
+    books.add("incident:events", &[("workflow_id", "am-21"), ("text", "echo")]).await?;
+    let ghost = ["XREADGROUP", "GROUP", "dispatch-group", "ghost", "COUNT", "1", "STREAMS", "incident:events", ">"];
+    books.0.cmd(&ghost).await?;
+    let said = replay(&trio, &agent, &["drop", "am-21", "--force", "--reason", "not needed", "--yes"]).await?;
+    ensure!(said.contains("dropped=1"), "{said}");
+    carried_over(&trio, &agent).await?;
     let mut other = Member::dispatcher("work", &settings(&trio, &agent, "incident-worker")).await?;
     drained(&mut books).await?;
     other.program.signal(Signal::TERM)?;

@@ -14,17 +14,21 @@ const BEGIN: &str = "<!-- generated from --help: begin -->\n";
 const END: &str = "<!-- generated from --help: end -->\n";
 
 /// What is read by whom, and its program with arguments.
-const COMMANDS: [(&str, &str, &[&str]); 7] = [
+const COMMANDS: [(&str, &str, &[&str]); 11] = [
     ("hook", "stream-dispatcher", &["hook"]),
     ("work", "stream-dispatcher", &["work"]),
     ("run", "stream-dispatcher", &["run"]),
     ("replay list", "stream-dispatcher", &["replay", "list"]),
     ("replay show", "stream-dispatcher", &["replay", "show"]),
     ("replay retry", "stream-dispatcher", &["replay", "retry"]),
+    ("replay drop", "stream-dispatcher", &["replay", "drop"]),
+    ("replay export", "stream-dispatcher", &["replay", "export"]),
+    ("replay import", "stream-dispatcher", &["replay", "import"]),
+    ("check", "stream-dispatcher", &["check"]),
     ("scaler", "stream-scaler", &[]),
 ];
-const SECTIONS: [&str; 10] =
-    ["Redis", "Stream", "Agents", "Alerts", "Hook", "Outbox", "Worker", "Process", "Scaler", "Replay"];
+const SECTIONS: [&str; 11] =
+    ["Redis", "Stream", "Agents", "Alerts", "Hook", "Outbox", "Worker", "Process", "Scaler", "Replay", "Check"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Setting {
@@ -71,6 +75,7 @@ fn setting(command: &str, heading: &str, option: &str) -> Option<Setting> {
     let values = |word: &&&str| word.starts_with('-') || word.starts_with('<');
     let (flag, meaning) = words.split_at(words.iter().take_while(values).count());
     let section = match heading {
+        _ if command == "check" && heading == "Options" => "Check",
         _ if command == "scaler" && heading == "Options" => "Scaler",
         "Options" | "Filters" | "Changing" | "Output" => "Replay",
         section => section,
@@ -110,7 +115,9 @@ fn tables(settings: &[(Setting, Vec<&str>)]) -> Result<String> {
                 if default.contains(' ') { default.to_owned() } else { code(&default.to_owned()) }
             });
             let meaning = setting.meaning.replace("values: - ", "values: ").replace(" - ", "; ").replace('|', "\\|");
-            let commands = commands.join(", ").replace("replay list, replay show, replay retry", "replay");
+            let commands = commands
+                .join(", ")
+                .replace("replay list, replay show, replay retry, replay drop, replay export, replay import", "replay");
             writeln!(text, "| {variable} | `{}` | {default} | {meaning} | {commands} |", setting.flag)?;
         }
     }

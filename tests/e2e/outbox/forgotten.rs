@@ -71,8 +71,10 @@ async fn six_ends_are_back_among(scene: &Scene, records: usize) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn single_keys_are_evicted() -> Result<()> {
     let scene = Scene::open().await?;
-    let _worker = scene.worker().await?;
+    let mut worker = scene.worker().await?;
     six_ends(&scene).await?;
+    // It would put back what it has finished itself.
+    worker.program.terminate(PATIENCE).await?;
     for key in [DEAD, "incident:events:parked", "incident:outcomes"] {
         scene.books().await?.0.cmd(&["DEL", key]).await?;
     }

@@ -100,7 +100,7 @@ async fn version_overview_and_completions() -> Result<()> {
     }
     let overview = ended(DISPATCHER, &["--help"], &[]).await?;
     ensure!(overview.code == 0 && overview.err.is_empty(), "{overview:?}");
-    for command in ["hook", "work", "run", "replay", "completions"] {
+    for command in ["hook", "work", "run", "replay", "check", "completions"] {
         ensure!(overview.out.lines().any(|line| line.trim().starts_with(command)), "{command}: {}", overview.out);
     }
     for shell in ["bash", "zsh", "fish"] {
