@@ -7,15 +7,17 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use uuid::{Uuid, uuid};
 
-use crate::kinds::{Kind, Sight};
+use crate::kinds::{Doubles, Kind, Sight};
 
 const NAMESPACE: Uuid = uuid!("6f1d6a0e-52c5-4f0e-9a53-3f1b7f0c2a11");
 /// Entries of one incident at most, published again ones included.
 const MOST_ENTRIES: usize = 5;
+/// Seconds that a publish may be on its way.
+const PUBLISHED_WITHIN: f64 = 5.0;
 /// Seconds before a fault in which what was posted may be under way when it begins.
 const JUST_BEFORE: f64 = 1.0;
 /// Until the deadline of a run that never ends, seconds.
-const HANGS: f64 = 45.0;
+const HANGS: f64 = 75.0;
 /// Ends that an agent's fault can explain, or that the load orders.
 const FITTING: [&str; 5] = ["failed", "rejected", "task-lost", "attempts-exhausted", "uncertain"];
 /// The end of a run that never ends by itself.
@@ -85,11 +87,16 @@ pub(crate) struct Injected {
 }
 
 impl Injected {
-    /// Whether a run that began at `at` and lasted for `length` may have been followed by another because of this.
-    fn excuses(&self, sight: Sight, at: f64, length: f64) -> bool {
-        let concerned = self.sight.is_none_or(|only| only == sight);
-        let window = self.start - length..=self.end + self.kind.aftermath();
-        concerned && self.kind.allows(sight) && window.contains(&at)
+    /// Whether a run of this alert that began at `at` may have been followed by another because of this.
+    fn excuses(&self, alert: &Posted, at: f64) -> bool {
+        let concerned = self.sight.is_none_or(|only| only == alert.sight);
+        let (from, to) = (self.start - length(&alert.order), self.end + self.kind.aftermath());
+        let window = match self.kind.doubles {
+            // What was posted meanwhile may have been published without an answer.
+            Doubles::Direct => (self.start - PUBLISHED_WITHIN..=self.end + JUST_BEFORE).contains(&alert.at),
+            _ => (from..=to).contains(&at),
+        };
+        concerned && self.kind.allows(alert.sight) && window
     }
 }
 
@@ -216,7 +223,7 @@ fn weigh(verdict: &mut Verdict, alert: &Posted, times: Vec<f64>, book: &Book, fa
         promised(verdict, &finding, book, faults);
     }
     if finding.extra > 0 {
-        double(verdict, &finding, alert.sight, faults);
+        double(verdict, &finding, alert, faults);
     }
     if book.entries > MOST_ENTRIES {
         verdict.crowded.push(finding.clone());
@@ -251,12 +258,11 @@ fn fits(order: &str, reason: &str) -> bool {
     FITTING.contains(&reason) || (order == "hang" && OVERDUE.contains(&reason))
 }
 
-/// Every run but the last needs a fault of its own time.
-fn double(verdict: &mut Verdict, finding: &Finding, sight: Sight, faults: &[Injected]) {
-    let length = length(&finding.order);
+/// Every run but the last needs a fault of its own time; the latest such one is named.
+fn double(verdict: &mut Verdict, finding: &Finding, alert: &Posted, faults: &[Injected]) {
     let (_, earlier) = finding.runs.split_last().unwrap_or((&0.0, &[]));
-    let causes: Option<Vec<usize>> =
-        earlier.iter().map(|at| faults.iter().position(|fault| fault.excuses(sight, *at, length))).collect();
+    let cause = |at: &f64| faults.iter().rposition(|fault| fault.excuses(alert, *at));
+    let causes: Option<Vec<usize>> = earlier.iter().map(cause).collect();
     if let Some(fault) = causes.and_then(|causes| causes.first().copied()) {
         verdict.allowed.push(Finding { fault: Some(fault), ..finding.clone() });
     } else {

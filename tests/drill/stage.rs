@@ -183,7 +183,7 @@ fn outbox_folder(folder: &Path, sight: Sight) -> PathBuf {
 fn profiles(agents: &[Agent]) -> String {
     let url = |index: usize| agents.get(index).map(Agent::url).unwrap_or_default();
     format!(
-        "[defaults]\nmax_runs = 100000\nrun_deadline = \"45s\"\nsend_timeout = \"3s\"\n\
+        "[defaults]\nmax_runs = 100000\nrun_deadline = \"75s\"\nsend_timeout = \"3s\"\n\
          [agents.\"kagent/{}\"]\nurl = \"{}/\"\nversion = \"1.0\"\nrecovery = \"list\"\n\
          [agents.\"kagent/{}\"]\nurl = \"{}/\"\nversion = \"0.3\"\nrecovery = \"none\"\nmode = \"blocking\"\n",
         Sight::Listing.agent(),

@@ -87,7 +87,10 @@ fn a_second_run_needs_a_fault_that_allows_it_there_and_then() {
         ("worker-kill", 102.0, None, Sight::Blind, true),
         ("worker-kill", 103.0, None, Sight::Blind, false),
         ("agent-kill", 100.0, Some(Sight::Blind), Sight::Listing, false),
-        ("master-stop", 50.0, None, Sight::Listing, true),
+        ("master-stop", 100.0, None, Sight::Listing, true),
+        ("master-stop", 103.0, None, Sight::Listing, true),
+        ("master-stop", 106.0, None, Sight::Listing, false),
+        ("master-stop", 95.0, None, Sight::Listing, false),
     ];
     for (id, start, only, sight, allowed) in cases {
         let ran = [run(1, 101.0), run(1, 140.0)];
