@@ -115,10 +115,9 @@ impl Kind {
     /// Seconds after its end in which a run that it caused can still begin.
     pub(crate) fn aftermath(self) -> f64 {
         match self.doubles {
-            Direct => UNCERTAIN.as_secs_f64() + 15.0,
             // What was delayed arrives after the delay.
             Listing => 7.0,
-            Never | Blind => 2.0,
+            Never | Blind | Direct => 2.0,
         }
     }
 

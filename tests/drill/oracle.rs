@@ -7,15 +7,17 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use uuid::{Uuid, uuid};
 
-use crate::kinds::{Kind, Sight};
+use crate::kinds::{Doubles, Kind, Sight};
 
 const NAMESPACE: Uuid = uuid!("6f1d6a0e-52c5-4f0e-9a53-3f1b7f0c2a11");
 /// Entries of one incident at most, published again ones included.
 const MOST_ENTRIES: usize = 5;
+/// Seconds that a publish may be on its way.
+const PUBLISHED_WITHIN: f64 = 5.0;
 /// Seconds before a fault in which what was posted may be under way when it begins.
 const JUST_BEFORE: f64 = 1.0;
 /// Until the deadline of a run that never ends, seconds.
-const HANGS: f64 = 45.0;
+const HANGS: f64 = 75.0;
 /// Ends that an agent's fault can explain, or that the load orders.
 const FITTING: [&str; 5] = ["failed", "rejected", "task-lost", "attempts-exhausted", "uncertain"];
 /// The end of a run that never ends by itself.
@@ -85,11 +87,16 @@ pub(crate) struct Injected {
 }
 
 impl Injected {
-    /// Whether a run that began at `at` and lasted for `length` may have been followed by another because of this.
-    fn excuses(&self, sight: Sight, at: f64, length: f64) -> bool {
-        let concerned = self.sight.is_none_or(|only| only == sight);
-        let window = self.start - length..=self.end + self.kind.aftermath();
-        concerned && self.kind.allows(sight) && window.contains(&at)
+    /// Whether a run of this alert that began at `at` may have been followed by another because of this.
+    fn excuses(&self, alert: &Posted, at: f64) -> bool {
+        let concerned = self.sight.is_none_or(|only| only == alert.sight);
+        let (from, to) = (self.start - length(&alert.order), self.end + self.kind.aftermath());
+        let window = match self.kind.doubles {
+            // What was posted meanwhile may have been published without an answer.
+            Doubles::Direct => (self.start - PUBLISHED_WITHIN..=self.end + JUST_BEFORE).contains(&alert.at),
+            _ => (from..=to).contains(&at),
+        };
+        concerned && self.kind.allows(alert.sight) && window
     }
 }
 
@@ -216,7 +223,7 @@ fn weigh(verdict: &mut Verdict, alert: &Posted, times: Vec<f64>, book: &Book, fa
         promised(verdict, &finding, book, faults);
     }
     if finding.extra > 0 {
-        double(verdict, &finding, alert.sight, faults);
+        double(verdict, &finding, alert, faults);
     }
     if book.entries > MOST_ENTRIES {
         verdict.crowded.push(finding.clone());
@@ -251,12 +258,11 @@ fn fits(order: &str, reason: &str) -> bool {
     FITTING.contains(&reason) || (order == "hang" && OVERDUE.contains(&reason))
 }
 
-/// Every run but the last needs a fault of its own time.
-fn double(verdict: &mut Verdict, finding: &Finding, sight: Sight, faults: &[Injected]) {
-    let length = length(&finding.order);
+/// Every run but the last needs a fault of its own time; the latest such one is named.
+fn double(verdict: &mut Verdict, finding: &Finding, alert: &Posted, faults: &[Injected]) {
     let (_, earlier) = finding.runs.split_last().unwrap_or((&0.0, &[]));
-    let causes: Option<Vec<usize>> =
-        earlier.iter().map(|at| faults.iter().position(|fault| fault.excuses(sight, *at, length))).collect();
+    let cause = |at: &f64| faults.iter().rposition(|fault| fault.excuses(alert, *at));
+    let causes: Option<Vec<usize>> = earlier.iter().map(cause).collect();
     if let Some(fault) = causes.and_then(|causes| causes.first().copied()) {
         verdict.allowed.push(Finding { fault: Some(fault), ..finding.clone() });
     } else {
@@ -283,120 +289,4 @@ fn nearest(faults: &[Injected], at: f64) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kinds::find;
-
-    fn alert(number: u64, sight: Sight) -> Posted {
-        Posted {
-            incident: format!("am-{number}"),
-            fingerprint: format!("{number:016x}"),
-            sight,
-            order: "echo".into(),
-            at: 100.0,
-            accepted: Some(100.1),
-        }
-    }
-
-    fn run(number: u64, at: f64) -> Ran {
-        Ran { fingerprint: format!("{number:016x}"), at }
-    }
-
-    fn fault(id: &str, start: f64, sight: Option<Sight>) -> Injected {
-        let kind = find(id).unwrap_or(*crate::kinds::KINDS.first().expect("a kind"));
-        Injected { kind, start, end: start + 1.0, sight, resume: None, wait: None, redis: None, note: String::new() }
-    }
-
-    #[test]
-    fn the_longest_wait_is_that_of_what_came_in_meanwhile() {
-        let mut faults = [fault("failover", 100.5, None), fault("failover", 200.0, None)];
-        let posted = [alert(1, Sight::Blind), alert(2, Sight::Blind), alert(3, Sight::Blind)];
-        waits(&mut faults, &posted, &[run(1, 104.0), run(1, 109.0), run(2, 102.0)]);
-        assert_eq!(faults.map(|fault| fault.wait), [Some(4.0), None]);
-    }
-
-    #[test]
-    fn a_dead_letter_needs_a_reason_that_fits() {
-        let mut posted = [alert(1, Sight::Blind), alert(2, Sight::Blind)];
-        posted[1].order = "hang".into();
-        let book = || Book { state: "dead".into(), reason: "run-deadline".into(), entries: 1, copies: 1 };
-        let books = HashMap::from([("am-1".to_owned(), book()), ("am-2".to_owned(), book())]);
-        let verdict = judge(&posted, &[], &books, &[]);
-        let misjudged: Vec<_> = verdict.misjudged.iter().map(|finding| finding.incident.as_str()).collect();
-        assert_eq!(misjudged, ["am-1"]);
-    }
-
-    fn books(states: &[(u64, &str, usize, usize)]) -> HashMap<String, Book> {
-        let book =
-            |state: &str, entries, copies| Book { state: state.into(), reason: "failed".into(), entries, copies };
-        states.iter().map(|(n, state, entries, copies)| (format!("am-{n}"), book(state, *entries, *copies))).collect()
-    }
-
-    #[test]
-    fn the_ids_are_those_of_the_contract() {
-        let id = incident_id("7a9c4c1d3e5f6071", "2026-11-22T10:00:00.123000000Z");
-        assert_eq!(id, "am-028c9cc7-6c7d-57d2-8282-89b9a7675fbc");
-    }
-
-    #[test]
-    fn what_was_promised_and_neither_ran_nor_died_is_lost() {
-        let posted: Vec<_> = (1..=6).map(|number| alert(number, Sight::Listing)).collect();
-        let ran = [run(1, 101.0), run(4, 101.0), run(5, 101.0)];
-        let books = books(&[(1, "settled", 1, 0), (2, "dead", 1, 1), (3, "settled", 1, 0), (4, "accepted", 1, 0)]);
-        let verdict = judge(&posted, &ran, &books, &[fault("failover", 99.0, None)]);
-        let lost: Vec<_> = verdict.lost.iter().map(|lost| (lost.incident.as_str(), lost.fault)).collect();
-        assert_eq!(lost, [("am-3", Some(0)), ("am-6", Some(0))]);
-        assert_eq!((verdict.incidents, verdict.settled, verdict.unrecorded), (6, 1, 1));
-        assert_eq!(verdict.unfinished.len(), 1);
-        assert_eq!(verdict.dead.get("failed"), Some(&1));
-        assert_eq!(verdict.complaints().len(), 2);
-    }
-
-    #[test]
-    fn an_alert_that_was_never_answered_may_be_missing_and_may_not_run_twice() {
-        let mut unanswered = alert(1, Sight::Listing);
-        unanswered.accepted = None;
-        let nothing = judge(&[unanswered.clone()], &[], &HashMap::new(), &[]);
-        assert!(nothing.complaints().is_empty() && nothing.incidents == 0);
-        let twice = [run(1, 101.0), run(1, 102.0)];
-        assert_eq!(judge(&[unanswered], &twice, &HashMap::new(), &[]).unallowed.len(), 1);
-    }
-
-    #[test]
-    fn a_second_run_needs_a_fault_that_allows_it_there_and_then() {
-        let cases = [
-            ("worker-kill", 100.0, None, Sight::Blind, true),
-            ("worker-kill", 100.0, None, Sight::Listing, false),
-            ("worker-stop", 100.0, None, Sight::Listing, true),
-            ("failover", 100.0, None, Sight::Blind, false),
-            ("worker-kill", 300.0, None, Sight::Blind, false),
-            ("worker-kill", 90.0, None, Sight::Blind, false),
-            ("worker-kill", 102.0, None, Sight::Blind, true),
-            ("worker-kill", 103.0, None, Sight::Blind, false),
-            ("agent-kill", 100.0, Some(Sight::Blind), Sight::Listing, false),
-            ("master-stop", 50.0, None, Sight::Listing, true),
-        ];
-        for (id, start, only, sight, allowed) in cases {
-            let ran = [run(1, 101.0), run(1, 140.0)];
-            let verdict = judge(&[alert(1, sight)], &ran, &books(&[(1, "settled", 1, 0)]), &[fault(id, start, only)]);
-            assert_eq!((verdict.allowed.len() == 1, verdict.unallowed.len() == 1), (allowed, !allowed), "{id} {start}");
-            assert_eq!(verdict.doubled(), 1);
-        }
-    }
-
-    #[test]
-    fn each_further_run_needs_its_fault() {
-        let ran = [101.0, 140.0, 141.0].map(|at| run(1, at));
-        let faults = [fault("worker-kill", 100.0, None)];
-        let verdict = judge(&[alert(1, Sight::Blind)], &ran, &books(&[(1, "settled", 1, 0)]), &faults);
-        assert_eq!((verdict.unallowed.len(), verdict.doubled()), (1, 2));
-    }
-
-    #[test]
-    fn entries_and_copies_are_bounded() {
-        let posted = [alert(1, Sight::Blind), alert(2, Sight::Blind)];
-        let verdict = judge(&posted, &[], &books(&[(1, "dead", 6, 1), (2, "dead", 1, 2)]), &[]);
-        assert_eq!((verdict.crowded.len(), verdict.copied.len()), (1, 1));
-        assert_eq!(verdict.complaints().len(), 2);
-    }
-}
+mod tests;

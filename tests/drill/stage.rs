@@ -46,6 +46,8 @@ pub(crate) struct Place {
     settings: Settings,
     member: Member,
     lives: Lives,
+    /// What the processes before this one have logged.
+    past: String,
 }
 
 impl Stage {
@@ -85,7 +87,8 @@ impl Stage {
         self.lives.begin(&member.admin);
         let address = watch::Sender::new(member.http.clone());
         let lives = self.lives.clone();
-        Ok(Place { name: format!("{command} {name}"), road, clock, address, command, settings, member, lives })
+        let (name, past) = (format!("{command} {name}"), String::new());
+        Ok(Place { name, road, clock, address, command, settings, member, lives, past })
     }
 
     /// Fails if a program has ended.
@@ -102,7 +105,7 @@ impl Stage {
         self.hooks.iter().chain(&self.workers)
     }
 
-    /// Writes the logs of the present processes into a folder.
+    /// Writes the logs of all processes into a folder.
     pub(crate) fn keep_logs(&self, folder: Option<&Path>) -> Result<()> {
         let Some(folder) = folder else { return Ok(()) };
         std::fs::create_dir_all(folder)?;
@@ -149,13 +152,14 @@ impl Place {
         &self.member.admin
     }
 
-    /// Everything that the present process has logged.
+    /// Everything that it has logged, in all its lives.
     pub(crate) fn log(&self) -> String {
-        self.member.program.log()
+        format!("{}{}", self.past, self.member.program.log())
     }
 
     /// Starts the process once more.
     pub(crate) async fn start(&mut self) -> Result<()> {
+        self.past = self.log();
         let started = Member::dispatcher(self.command, &self.settings).await;
         self.member = started.with_context(|| format!("{} could not be started again", self.name))?;
         self.lives.begin(&self.member.admin);
@@ -179,7 +183,7 @@ fn outbox_folder(folder: &Path, sight: Sight) -> PathBuf {
 fn profiles(agents: &[Agent]) -> String {
     let url = |index: usize| agents.get(index).map(Agent::url).unwrap_or_default();
     format!(
-        "[defaults]\nmax_runs = 100000\nrun_deadline = \"45s\"\nsend_timeout = \"3s\"\n\
+        "[defaults]\nmax_runs = 100000\nrun_deadline = \"75s\"\nsend_timeout = \"3s\"\n\
          [agents.\"kagent/{}\"]\nurl = \"{}/\"\nversion = \"1.0\"\nrecovery = \"list\"\n\
          [agents.\"kagent/{}\"]\nurl = \"{}/\"\nversion = \"0.3\"\nrecovery = \"none\"\nmode = \"blocking\"\n",
         Sight::Listing.agent(),
