@@ -92,6 +92,9 @@ impl Outbox {
     /// `offer`: what is about to happen to them.
     pub async fn accept(&self, incidents: &[Incident], offer: Offer) -> Result<(), Error> {
         let ops = self.enter(incidents, offer)?;
+        if ops.is_empty() {
+            return Ok(());
+        }
         let result = if self.is_durable() {
             self.writer.commit(ops.clone()).await
         } else {
