@@ -141,8 +141,13 @@ fn still_running(line: &mut Line) -> Result<()> {
     Ok(())
 }
 
-/// Load, a master that goes by `end`, and what is measured then.
-async fn the_master_goes(line: &mut Line, end: impl AsyncFnOnce(&mut Trio) -> Result<String>) -> Result<Vec<Posted>> {
+/// Load, a master that goes by `end`, and what is measured then: of what came in since `new(end, first write)`, the first
+/// dispatch.
+async fn the_master_goes(
+    line: &mut Line,
+    end: impl AsyncFnOnce(&mut Trio) -> Result<String>,
+    new: impl Fn(Instant, Instant) -> Instant,
+) -> Result<Vec<Posted>> {
     let start = Instant::now();
     let (prober, load) = (Prober::start(&line.trio), Load::start(&line.hook.http));
     eventually("the load to run", PATIENCE, async || {
@@ -154,7 +159,7 @@ async fn the_master_goes(line: &mut Line, end: impl AsyncFnOnce(&mut Trio) -> Re
     let old = end(&mut line.trio).await?;
     let turn = prober.first_write_off(&old, since, PATIENCE).await?;
     let took = eventually_ok("an incident after the failover to run", PATIENCE, async || {
-        first_dispatch(&line.agent, &load.accepted_since(turn.at), turn.at).await
+        first_dispatch(&line.agent, &load.accepted_since(new(since, turn.at)), turn.at).await
     })
     .await?;
     let posted = load.stop().await?;
@@ -175,7 +180,7 @@ fn figure(text: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_planned_failover() -> Result<()> {
     let mut line = line().await?;
-    let posted = the_master_goes(&mut line, async |trio| trio.failover().await).await?;
+    let posted = the_master_goes(&mut line, async |trio| trio.failover().await, |_, first_write| first_write).await?;
     // Redis loses acknowledged writes here; the outbox puts them back.
     let again = line.hook.metric("outbox_republished_total", "").await?;
     figure(&format!("{again} of {} accepted incidents were lost by Redis and put back", posted.len()));
@@ -185,7 +190,8 @@ async fn a_planned_failover() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_master() -> Result<()> {
     let mut line = line().await?;
-    let posted = the_master_goes(&mut line, async |trio| trio.kill_master().await).await?;
+    // Nothing that came in after the kill was dispatched before there was a master; it goes in order, the oldest first.
+    let posted = the_master_goes(&mut line, async |trio| trio.kill_master().await, |killed, _| killed).await?;
     all_ran_once(&line, &posted).await
 }
 
