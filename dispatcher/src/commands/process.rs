@@ -147,6 +147,7 @@ impl Process {
         });
         if let (Some(link), Some(publisher)) = (link, &publisher) {
             self.life.spawn("publish", Arc::clone(publisher).run(self.life.clone()));
+            self.life.spawn("rounds of the outbox", Arc::clone(publisher).run_rounds(self.life.clone()));
             self.life.spawn("outcomes", Arc::clone(publisher.outcomes()).run(link, self.life.clone()));
         }
         let direct = Direct::new(Arc::clone(&outbox), publisher.clone(), agents, self.life.clone(), metrics.clone());

@@ -1,4 +1,4 @@
-//! The loop that heals: every open incident is offered to Redis again and again, until it has ended. What Redis has
+//! The loops that heal: every open incident is offered to Redis again and again, until it has ended. What Redis has
 //! forgotten goes onto the stream anew; what it knows stays as it is.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use redis_stream::connection::{Link, Session};
 use redis_stream::error::Error;
 
 use super::Outbox;
+use super::index::Mark;
 use super::item::{Offer, Sent, Stage};
 use super::outcomes::Outcomes;
 use super::tombstones::Tombstones;
@@ -175,22 +176,37 @@ impl Publisher {
         }
     }
 
-    /// Runs until the soft stop.
+    /// Publishes what waits, in order. Runs until the soft stop.
     pub async fn run(self: Arc<Self>, life: Lifecycle) {
-        let mut rounds: Option<(String, Instant)> = None;
         let mut sessions = self.link.sessions();
         loop {
             if let Some(session) = self.link.current() {
-                let known = rounds.as_ref().is_some_and(|(replid, _)| replid == session.replid());
-                let due = rounds.as_ref().is_none_or(|(_, at)| at.elapsed() >= self.outbox.settings().round_every);
-                if (!known || due) && self.round(&session, !known).await {
-                    rounds = Some((session.replid().to_owned(), Instant::now()));
-                }
-                self.offer_waiting(&session).await;
+                self.offer_waiting(&session, &life).await;
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = self.outbox.changed().notified() => {}
+                _ = sessions.changed() => {}
+                () = life.soft().cancelled() => return,
+            }
+        }
+    }
+
+    /// Goes through everything that is known, now and then, and at once when Redis has another history. Runs until the
+    /// soft stop.
+    pub async fn run_rounds(self: Arc<Self>, life: Lifecycle) {
+        let mut done: Option<(String, Instant)> = None;
+        let mut sessions = self.link.sessions();
+        loop {
+            if let Some(session) = self.link.current() {
+                let anew = done.as_ref().is_none_or(|(replid, _)| replid != session.replid());
+                let due = done.as_ref().is_none_or(|(_, at)| at.elapsed() >= self.outbox.settings().round_every);
+                if (anew || due) && self.round(&session, anew).await {
+                    done = Some((session.replid().to_owned(), Instant::now()));
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
                 _ = sessions.changed() => {}
                 () = life.soft().cancelled() => return,
             }
@@ -208,18 +224,22 @@ impl Publisher {
             let numbers = self.outbox.look(|index| index.after(after, BATCH));
             let Some(last) = numbers.last().copied() else { return true };
             after = Some(last);
-            // What was never offered goes in its turn, by the rate that the stream may take.
-            let published = self.open(numbers).await.into_iter().filter(|incident| {
-                self.outbox.find(&incident.workflow_id).is_some_and(|mark| mark.offer != Offer::Never)
-            });
+            // What was never offered goes in its turn, by the rate that the stream may take. What is being offered now
+            // must not be taken for what was offered before.
+            let again = |mark: Mark| mark.offer != Offer::Never && mark.offered.is_none_or(|at| at.elapsed() >= APART);
+            let published = self
+                .open(numbers)
+                .await
+                .into_iter()
+                .filter(|incident| self.outbox.find(&incident.workflow_id).is_some_and(again));
             if !self.offer_open(session, published.collect()).await {
                 return false;
             }
         }
     }
 
-    async fn offer_waiting(&self, session: &Session) {
-        loop {
+    async fn offer_waiting(&self, session: &Session, life: &Lifecycle) {
+        while !life.soft().is_cancelled() {
             let published = usize::try_from(self.outbox.counts().published).unwrap_or(usize::MAX);
             let room = self.outbox.settings().most_published.saturating_sub(published).min(BATCH);
             let numbers = self.outbox.look(|index| index.to_offer(room, APART, Instant::now()));
