@@ -39,6 +39,8 @@ pub struct Plan {
     pub line: LineSettings,
     /// The worker's settings, where it is meant.
     pub work: Option<WorkSettings>,
+    /// How long entries stay that were taken care of; absent: for ever.
+    pub keep: Option<Duration>,
     /// The hook's outbox, where the hook is meant.
     pub outbox: Option<OutboxSettings>,
     /// From SIGTERM to the end.
@@ -116,6 +118,7 @@ async fn master_side(
         agent: qualified(&plan.line, &plan.line.default_agent),
         namespace: plan.line.agents.namespace.clone(),
         lease: plan.work.as_ref().map_or(USUAL_LEASE, |work| work.dispatch.lease),
+        keep: plan.keep,
         within: plan.within,
     };
     let limit = plan.within * ANSWERS;

@@ -3,6 +3,7 @@
 pub mod direct;
 mod episodes;
 mod follow;
+mod hand;
 pub mod intake;
 mod message;
 pub mod payload;

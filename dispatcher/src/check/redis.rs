@@ -31,6 +31,8 @@ pub(super) struct Look<'a> {
     /// Namespace of an agent that is named without one.
     pub(super) namespace: String,
     pub(super) lease: Duration,
+    /// How long our own trimming leaves entries.
+    pub(super) keep: Option<Duration>,
     pub(super) within: Duration,
 }
 

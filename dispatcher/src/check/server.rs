@@ -98,11 +98,7 @@ fn memory(info: &Info) -> Finding {
         return ok("memory", text);
     }
     let text = format!("{text}: when it is full, no incident can be written");
-    warning(
-        "memory",
-        text,
-        "raise maxmemory, or trim: XTRIM incident:events MINID, never past the oldest pending entry",
-    )
+    warning("memory", text, "raise maxmemory, shorten STREAM_KEEP, or trim the dead letters with XTRIM MINID")
 }
 
 fn eviction(info: &Info) -> Finding {
@@ -111,7 +107,8 @@ fn eviction(info: &Info) -> Finding {
             "eviction",
             format!(
                 "maxmemory-policy is {policy}: under pressure Redis may delete the stream itself, with every incident \
-                 in it ({} keys evicted so far). Repeated alerts and records make up for some of it",
+                 in it ({} keys evicted so far). Workers touch what they need every ten seconds, which is no help \
+                 where all memory is replaced in less, or by allkeys-lfu and allkeys-random",
                 info.get("evicted_keys").unwrap_or("?")
             ),
             "CONFIG SET maxmemory-policy noeviction (or volatile-lru), on every node; or an instance of its own",

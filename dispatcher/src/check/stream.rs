@@ -139,7 +139,7 @@ impl Seen<'_> {
         let group = &look.names.group;
         let extent = self.ask(&["XINFO", "STREAM", &group.stream]).await?.as_ref().map(judge::extent);
         if let Some(extent) = &extent {
-            self.findings.extend(judge::stream(&group.stream, extent, now_ms()));
+            self.findings.extend(judge::stream(&group.stream, extent, now_ms(), look.keep));
         }
         let Some(groups) = self.ask(&["XINFO", "GROUPS", &group.stream]).await? else { return Ok(()) };
         let Some(mut standing) = judge::standing(&groups, &group.group) else {

@@ -36,6 +36,8 @@ pub(super) struct Args {
     #[command(flatten)]
     line: args::LineArgs,
     #[command(flatten)]
+    keep: args::KeepArgs,
+    #[command(flatten)]
     work: args::WorkArgs,
     #[command(flatten)]
     alerts: args::AlertArgs,
@@ -114,6 +116,7 @@ fn plan(mut args: Args) -> Result<Plan, Failure> {
         args.line.stream.stream_name = args.line.stream.stream_name.or(args.hook.redis_stream_name.clone());
     }
     let work = matches!(role, Role::Work | Role::All).then(|| settings::work(&args.work, &mut mistakes));
+    let keep = settings::keep(&args.keep, &mut mistakes);
     let process = settings::process(&args.process, &mut mistakes);
     let line = settings::line(args.line, &mut mistakes);
     let mut outbox = None;
@@ -128,7 +131,7 @@ fn plan(mut args: Args) -> Result<Plan, Failure> {
     let (Some(line), true) = (line, mistakes.is_empty()) else { return Err(mistakes.into()) };
     let agents = Process::agents(&line)?;
     let within = args.timeout.unwrap_or(Duration::from_secs(3));
-    Ok(Plan { line, work, outbox, grace: process.grace, role, within, agents })
+    Ok(Plan { line, work, keep, outbox, grace: process.grace, role, within, agents })
 }
 
 fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {

@@ -31,7 +31,11 @@ pub(super) async fn run(crew: Arc<Crew>) {
     // A name set by hand is guarded already, more closely.
     let nonce = crew.nonce.is_none().then(|| format!("{:032x}", fastrand::u128(..)));
     loop {
-        if let Ok(session) = crew.link.session(every).await {
+        let session = tokio::select! {
+            session = crew.link.session(every) => session,
+            () = crew.stops.soft.cancelled() => return,
+        };
+        if let Ok(session) = session {
             match round(&crew, &session, nonce.as_deref()).await {
                 Ok(()) => {}
                 // The reader creates the group.

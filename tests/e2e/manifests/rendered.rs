@@ -202,6 +202,15 @@ impl Workload<'_> {
                 file.to_str().context("an odd path")?.clone_into(value);
             }
         }
+        for claim in list(self.object, "/spec/volumeClaimTemplates") {
+            let mounts = list(self.container, "/volumeMounts");
+            let mount = mounts.iter().find(|mount| *look(mount, "/name") == *look(claim, "/metadata/name"));
+            let there = text(mount.with_context(|| format!("{claim} is not mounted"))?, "/mountPath")?;
+            let here = folder.path().to_str().context("an odd path")?;
+            for value in environment.values_mut().filter(|value| value.starts_with(there)) {
+                *value = value.replacen(there, here, 1);
+            }
+        }
         Ok((environment, folder))
     }
 

@@ -7,7 +7,6 @@ use line_tests::{Program, eventually_ok};
 
 use super::scene::{PATIENCE, Scene};
 
-const PARKED: &str = "incident:events:parked";
 const WAITING: &str = "incident:events:waiting:kagent:triage-agent";
 
 async fn drop_all(scene: &Scene, state: &str) -> Result<()> {
@@ -23,7 +22,7 @@ async fn drop_all(scene: &Scene, state: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_dropped_stays_so_when_everything_is_flushed() -> Result<()> {
     let mut scene = Scene::open().await?;
-    let _worker = scene.worker().await?;
+    let mut worker = scene.worker().await?;
     let asks = burst(1, 1, "input");
     scene.post(&asks).await?;
     scene.ran(1).await?;
@@ -43,15 +42,16 @@ async fn what_was_dropped_stays_so_when_everything_is_flushed() -> Result<()> {
     scene.closed().await?;
     scene.agent.restart().await?;
 
+    // It remembers for a while that the first one was parked; here only the outbox does.
+    worker.program.kill9().await?;
     books.0.cmd(&["FLUSHALL"]).await?;
     eventually_ok("both to be put back", PATIENCE, async || {
-        ensure!(books.column(DEAD, "reason").await? == ["dropped"; 2]);
+        let reasons = books.column(DEAD, "reason").await?;
+        ensure!(reasons == ["dropped"; 2], "{reasons:?}");
         Ok(())
     })
     .await?;
-    ensure!(
-        books.length(PARKED).await? == 0 && books.column(DEAD, "error").await?.iter().all(|e| e.contains("a test"))
-    );
+    ensure!(books.column(DEAD, "error").await?.iter().all(|error| error.contains("a test")));
     for alerts in [asks, waits] {
         let answer = scene.post(&alerts).await?;
         ensure!(count(&answer, "duplicate") == 1, "{answer}");

@@ -120,6 +120,9 @@ async fn what_names_no_incident_and_what_has_ended_is_removed() -> Result<()> {
     counter.books.0.cmd(&["HSET", "incident:dispatch:am-2-investigation", "v", "1", "state", "sending"]).await?;
     let said = counter.replay(&["drop", "am-2", "--yes", "--reason", "x"]).await?;
     ensure!(said.out.contains("a later run is sending") && counter.books.length(PARKED).await? == 1, "{}", said.out);
+    counter.books.0.cmd(&["HSET", "incident:dispatch:am-2-investigation", "v", "1", "state", "settled"]).await?;
+    let said = counter.replay(&["drop", "am-2", "--yes", "--reason", "x"]).await?;
+    ensure!(said.out.contains("settled already") && counter.books.length(PARKED).await? == 0, "{}", said.out);
     for arguments in [&["drop", "am-2", "--yes"][..], &["drop", "am-2", "--reason", " ", "--yes"]] {
         let said = counter.replay(arguments).await?;
         ensure!(said.code == 64, "{arguments:?}: {} {}", said.code, said.err);

@@ -52,21 +52,23 @@ pub(super) fn extent(info: &Value) -> Extent {
 }
 
 /// The stream itself, and whether somebody trims it.
-pub(super) fn stream(name: &str, extent: &Extent, now_ms: i64) -> Vec<Finding> {
+pub(super) fn stream(name: &str, extent: &Extent, now_ms: i64, keep: Option<Duration>) -> Vec<Finding> {
     let Extent { length, added, first, deleted } = extent;
     let age = first.and_then(|id| i64::try_from(id.ms).ok()).map(|ms| now_ms.saturating_sub(ms).max(0) / 1000);
+    // Where all that is removed is older than what we would remove, it does no harm.
+    let young = age.is_some_and(|age| keep.is_none_or(|keep| u128::from(age.unsigned_abs()) * 1000 < keep.as_millis()));
     let age = age.map_or_else(String::new, |age| format!(", the oldest from {} ago", time(age)));
     let ever = added.map_or_else(String::new, |added| format!(", {added} ever added"));
     let mut findings = vec![ok("stream", format!("{name} has {length} entries{ever}{age}"))];
     let removed = added.map_or(0, |added| added - length);
-    if removed > 0 && TRIMMED_TO_1000.contains(length) {
+    if removed > 0 && young && TRIMMED_TO_1000.contains(length) {
         let how = if *deleted { "some by XDEL" } else { "all by trimming" };
         let text = format!(
             "{name} has {length} entries, {removed} were removed ({how}): somebody seems to add with MAXLEN ~ 1000, \
              which removes entries that nobody has read or that are still pending"
         );
         let fix = "replace the producer that trims (the present hook does) by `stream-dispatcher hook`, or give it no \
-                   MAXLEN; trim with XTRIM MINID instead";
+                   MAXLEN; what is finished is trimmed by STREAM_KEEP";
         findings.push(warning("trimmed", text, fix));
     }
     findings

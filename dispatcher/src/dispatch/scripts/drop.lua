@@ -19,7 +19,7 @@ local named = ARGV[3] ~= ''
 local rec = named and record(KEYS[2], 'state', 'attempts', 'via', 'message_id', 'context_id', 'task_id', 'wire', 'agent')
 if rec and rec.newer then return { 'newer' } end
 local ended = rec and FINAL[rec.state]
-if parked and rec and rec.state ~= 'parked' then return { ended and 'final' or 'running', rec.state } end
+if parked and rec and not ended then return { 'running', rec.state } end
 
 -- What is unread is left to the next worker, who finds that its incident has ended; without an incident nobody would.
 local function remove()
@@ -32,7 +32,7 @@ local function remove()
   end
 end
 
-if ended and not parked then
+if ended and rec.state ~= 'parked' or ended and not parked then
   remove()
   return { 'final', rec.state }
 end

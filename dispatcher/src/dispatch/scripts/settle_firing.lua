@@ -12,8 +12,9 @@ local wrong = unusable(KEYS[4])
 if wrong then return wrong end
 redis.call('HSET', KEYS[3], 'state', 'settled', 'reason', ARGV[7], 'owner', ARGV[2], 'updated_at', now_ms())
 redis.call('EXPIRE', KEYS[3], ARGV[8])
-redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[9], '*', 'workflow_id', ARGV[5], 'message_id', firing.message_id,
-  'state', 'settled', 'reason', ARGV[7], 'task_id', '', 'agent', firing.agent, 'via', firing.via, 'copy', '-')
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[9], '*', 'workflow_id', ARGV[5],
+  'step', string.sub(ARGV[6], #ARGV[5] + 2), 'message_id', firing.message_id, 'state', 'settled', 'reason', ARGV[7],
+  'task_id', '', 'agent', firing.agent, 'via', firing.via, 'copy', '-')
 end_run(KEYS[6], ARGV[6])
 end_probe(KEYS[5], ARGV[6], now_ms(), 0)
 return { 'settled' }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::check::finding::Level;
 
+const DAY: Duration = Duration::from_secs(86_400);
 const LEASE: Duration = Duration::from_secs(30);
 
 fn worst(findings: &[Finding], id: &str) -> Option<Level> {
@@ -18,9 +19,15 @@ fn a_stream_that_others_trim_is_told_apart() {
         ((1_042, None), None),
     ];
     for ((length, added), expected) in rows {
-        assert_eq!(worst(&stream("s", &extent(length, added), 61_000), "trimmed"), expected, "{length} {added:?}");
+        assert_eq!(
+            worst(&stream("s", &extent(length, added), 61_000, Some(DAY)), "trimmed"),
+            expected,
+            "{length} {added:?}"
+        );
     }
-    assert!(stream("s", &extent(3, Some(3)), 61_000)[0].text.contains("the oldest from 60s ago"));
+    let old = stream("s", &extent(1_042, Some(5_000)), 90_000_000, Some(DAY));
+    assert_eq!(worst(&old, "trimmed"), None, "what is left is older than what we would remove");
+    assert!(stream("s", &extent(3, Some(3)), 61_000, None)[0].text.contains("the oldest from 60s ago"));
 }
 
 #[test]
