@@ -54,7 +54,9 @@ impl Stage {
     /// Starts one after the other.
     pub(crate) async fn start(options: &Options) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("drill-").tempdir()?;
-        let redis_clock = FakeClock::new(folder.path(), "redis")?;
+        // Only what is needed: the line is to be as it is elsewhere.
+        let needs = |id: &str| options.chosen().iter().any(|kind| kind.id.starts_with(id));
+        let redis_clock = if needs("clock") { FakeClock::new(folder.path(), "redis")? } else { None };
         let trio = Trio::start(trio_options(redis_clock.as_ref())).await?;
         let mut agents = Vec::new();
         for kind in [AgentKind::V10, AgentKind::V03] {
@@ -62,7 +64,7 @@ impl Stage {
         }
         let config = folder.path().join("agents.toml");
         std::fs::write(&config, profiles(&agents))?;
-        let disk = Disk::mount(&outbox_folder(folder.path(), Sight::Listing))?;
+        let disk = if needs("disk") { Disk::mount(&outbox_folder(folder.path(), Sight::Listing))? } else { None };
         let (hooks, workers, lives) = (Vec::new(), Vec::new(), Lives::default());
         let mut stage = Self { trio, agents, hooks, workers, lives, redis_clock, disk, folder };
         for sight in Sight::BOTH {
@@ -79,7 +81,8 @@ impl Stage {
 
     async fn place(&self, command: &'static str, name: &str, settings: Settings) -> Result<Place> {
         let road = Road::open(&self.trio.addresses(), &self.trio.sentinels()).await?;
-        let clock = FakeClock::new(self.folder.path(), &format!("{command}-{name}"))?;
+        let file = format!("{command}-{name}");
+        let clock = if self.redis_clock.is_some() { FakeClock::new(self.folder.path(), &file)? } else { None };
         let settings = settings.with("REDIS_SENTINELS", road.sentinels().join(","));
         let variables = clock.iter().flat_map(FakeClock::environment);
         let settings = variables.fold(settings, |settings, (name, value)| settings.with(&name, value));
