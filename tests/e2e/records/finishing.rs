@@ -1,5 +1,7 @@
 //! `finish`, `bury`, and what holds out of memory.
 
+use std::sync::Arc;
+
 use anyhow::{Result, ensure};
 use line_tests::line::{DEAD, STREAM};
 use redis_stream::lease;
@@ -122,5 +124,23 @@ async fn a_dead_letter_that_cannot_be_written_leaves_everything_as_it_was() -> R
     desk.client().await?.cmd(&["DEL", DEAD]).await?;
     ensure!(desk.word(record::finish(&desk.a, &finish(&incident, &entry, Reason::Failed))).await? == "finished");
     ensure!(desk.books.length(DEAD).await? == 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_end_that_may_not_be_written_whole_is_not_written_at_all() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    let names = Arc::clone(&desk.a);
+    let call = record::finish(&names, &finish(&incident, &entry, Reason::Failed));
+    let before = desk.record(&incident).await?;
+    let mut client = desk.client().await?;
+    client.cmd(&["ACL", "SETUSER", "default", "-xadd"]).await?;
+    let refused = desk.session.invoke(&call).await;
+    ensure!(refused.as_ref().is_err_and(|error| error.code() == Some("NOPERM")), "{refused:?}");
+    ensure!(desk.record(&incident).await? == before, "half of it was written");
+    client.cmd(&["ACL", "SETUSER", "default", "+xadd"]).await?;
+    desk.words(call).await?;
+    ensure!(desk.books.length("incident:outcomes").await? == 1 && desk.books.length(DEAD).await? == 1);
     Ok(())
 }

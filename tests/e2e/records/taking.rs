@@ -235,3 +235,26 @@ async fn a_renewal_writes_back_what_redis_has_forgotten_and_no_more() -> Result<
     ensure!(desk.words(record::hold(&desk.a, &of, &known, LEASE)).await? == ["final", "settled"]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_clock_that_jumps_makes_no_run_older_than_its_renewals() -> Result<()> {
+    let (mut desk, incident) = (Desk::open().await?, incident("1"));
+    let entry = desk.held(&incident).await?;
+    let run = Run { task_id: Some("t".into()), attempts: 1, ..run(&incident) };
+    let subject = subject(&incident, &entry);
+    desk.word(record::accepted(&desk.a, &subject, &run, "stream", LEASE, true)).await?;
+    let hour_ago = (desk.session.redis_now_ms() - 3_600_000).to_string();
+    let key = record_key(&incident);
+    for _ in 0..2 {
+        desk.client().await?.cmd(&["HSET", &key, "updated_at", &hour_ago, "accepted_at", &hour_ago]).await?;
+        desk.word(record::hold(&desk.a, &subject, &run, LEASE)).await?;
+    }
+    let leases = 2 * i64::try_from(LEASE.as_millis())?;
+    ensure!(desk.field(&incident, "ran_ms").await?.parse::<i64>()? == leases);
+    // Set back, it makes it no younger.
+    let in_an_hour = (desk.session.redis_now_ms() + 3_600_000).to_string();
+    desk.client().await?.cmd(&["HSET", &key, "updated_at", &in_an_hour]).await?;
+    let Taken::Begun(_, since) = desk.take(&desk.a, &incident, &entry).await? else { bail!("not begun") };
+    ensure!(since.running == Some(2 * LEASE), "{since:?}");
+    Ok(())
+}

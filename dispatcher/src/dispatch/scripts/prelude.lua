@@ -36,6 +36,11 @@ local function field(fields, name)
   end
 end
 
+-- From one moment to a later one, as far as clocks can be believed: no step is longer than a lease, none goes back.
+local function step_of(before, stamp, lease)
+  return math.max(0, math.min(stamp - (tonumber(before) or stamp), lease))
+end
+
 -- Who holds a pending entry; nil when it is not pending or there is no group.
 local function holder(stream, group, id)
   local row = redis.pcall('XPENDING', stream, group, id, id, 1)
@@ -94,9 +99,13 @@ local function write_begun(key, stream, id, message_id, stamp)
     'updated_at', stamp)
 end
 
--- Writes must not stop half way: keys that will be added to are looked at before the first write.
+-- Writes must not stop half way: keys that will be added to are looked at before the first write, and whether the user
+-- may add to them (Redis 7.0 and later can say so).
 local function unusable(...)
   for _, key in ipairs({ ... }) do
+    if redis.acl_check_cmd and not redis.acl_check_cmd('XADD', key, '*', 'field', 'value') then
+      return redis.error_reply('NOPERM this user has no permission to add to ' .. key)
+    end
     local kind = redis.call('TYPE', key).ok
     if kind ~= 'none' and kind ~= 'stream' then
       return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a stream')

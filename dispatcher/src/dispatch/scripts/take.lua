@@ -8,7 +8,7 @@
 -- could not be asked for a run that nobody knows: the agent is closed (-1 each: never), the agent's trouble}.
 if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return { 'lost' } end
 local rec = record(KEYS[2], 'state', 'entry_id', 'stream', 'replid', 'task_id', 'message_id', 'context_id', 'wire', 'attempts', 'updated_at',
-  'accepted_at')
+  'accepted_at', 'ran_ms')
 if rec and rec.newer then return { 'newer' } end
 local elsewhere = rec and (rec.entry_id ~= ARGV[3] or rec.stream ~= KEYS[1])
 if rec and (FINAL[rec.state] or elsewhere and live(KEYS[1], ARGV[1], rec.stream, rec.entry_id)) then
@@ -20,7 +20,10 @@ local stamp, history = now_ms(), replid()
 local fresh, quiet, running = nil, -1, -1
 if rec then
   quiet = stamp - (tonumber(rec.updated_at) or stamp)
-  if rec.accepted_at ~= '' then running = stamp - tonumber(rec.accepted_at) end
+  if rec.accepted_at ~= '' then
+    -- Counted up by the renewals: a clock that jumps must not end a run.
+    running = (tonumber(rec.ran_ms) or 0) + step_of(rec.updated_at, stamp, tonumber(ARGV[11]))
+  end
   fresh = rec.state == 'queued' and rec.replid == history
 else
   local age = stamp - tonumber(string.match(ARGV[3], '^(%d+)'))
@@ -38,6 +41,7 @@ end
 redis.call('HSET', KEYS[2], 'v', 1, 'state', rec.state, 'entry_id', ARGV[3], 'stream', KEYS[1], 'replid', history,
   'message_id', rec.message_id, 'context_id', rec.context_id, 'attempts', rec.attempts, 'agent', ARGV[7],
   'owner', ARGV[2], 'updated_at', stamp)
+if running >= 0 then redis.call('HSET', KEYS[2], 'ran_ms', running) end
 local waiting, words = -1, ''
 if closed_now then
   redis.call('HSETNX', KEYS[2], 'waiting_since', stamp)
