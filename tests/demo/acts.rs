@@ -8,8 +8,8 @@ use line_tests::{Execution, eventually_ok};
 
 use crate::alertmanager::repeat;
 use crate::ledger::{Ledger, Phase};
-use crate::screen::Screen;
 use crate::stage::Stage;
+use line_tests::screen::Screen;
 
 mod backlog;
 mod failover;

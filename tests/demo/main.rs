@@ -13,14 +13,12 @@ mod acts;
 mod alertmanager;
 mod ledger;
 mod load;
-mod screen;
-mod signals;
 mod stage;
 mod table;
 
 use acts::Demo;
-use screen::{Screen, heading, print};
-use signals::Signals;
+use line_tests::screen::{Screen, complain, heading, print};
+use line_tests::signals::Signals;
 use stage::Stage;
 use table::Sum;
 
@@ -48,11 +46,11 @@ fn patience(text: &str) -> Result<Duration> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let screen = Screen::new();
+    let screen = Screen::start();
     match run(&screen, &Options::parse()).await {
         Ok(code) => code,
         Err(error) => {
-            screen.error(&error);
+            screen.error("demo", &error);
             ExitCode::FAILURE
         }
     }
@@ -105,8 +103,8 @@ async fn show(screen: &Screen, options: &Options) -> Result<Shown> {
     ))?;
     let problem = played.and_then(|()| sum.verdict()).err();
     if let Some(problem) = &problem {
-        screen::complain(&demo.last_words());
-        screen.error(problem);
+        complain(&demo.last_words());
+        screen.error("demo", problem);
     }
     Ok(Shown { stage: demo.stage, failed: problem.is_some(), last_line: sum.last_line(seconds) })
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use line_tests::line::Settings;
 use line_tests::{Agent, AgentKind, AgentOptions, Member, Trio, TrioOptions};
 
-use crate::screen::Screen;
+use line_tests::screen::Screen;
 
 /// The line, as processes on free ports.
 #[derive(Debug)]

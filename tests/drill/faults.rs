@@ -56,6 +56,11 @@ pub(crate) async fn inject(stage: &mut Stage, load: &Load, planned: &Planned) ->
     }
 }
 
+/// How long a fault lasts is part of it: nothing is waited for here.
+async fn lasts(length: Duration) {
+    tokio::time::sleep(length).await;
+}
+
 /// One of several, as the schedule says.
 fn picked(pick: u64, of: usize) -> usize {
     usize::try_from(pick % u64::try_from(of.max(1)).unwrap_or(1)).unwrap_or_default()

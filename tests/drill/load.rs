@@ -155,6 +155,7 @@ async fn until_taken(address: &Address, alert: &Alert) {
         if let Ok(Ok((200..=299, _))) = answer {
             return;
         }
+        // A sender's own pace: Alertmanager does not repeat at once either.
         sleep(AGAIN).await;
     }
 }

@@ -21,17 +21,15 @@ mod play;
 mod report;
 mod runs;
 mod schedule;
-mod screen;
-mod signals;
 mod stage;
 
+use line_tests::screen::{Screen, print};
+use line_tests::signals::Signals;
 use options::Options;
 use oracle::Finding;
 use play::Played;
 use report::Report;
 use schedule::Schedule;
-use screen::{Screen, print};
-use signals::Signals;
 use stage::Stage;
 
 /// Findings of a kind that are shown.
@@ -39,7 +37,7 @@ const SHOWN: usize = 20;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let screen = Screen::new();
+    let screen = Screen::start();
     let options = Options::parse();
     let done = if options.kinds { list().map(|()| true) } else { unless_interrupted(&screen, &options).await };
     match done {

@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use line_tests::{Agent, Prober, eventually, eventually_ok};
-use tokio::time::sleep;
+use line_tests::{Agent, Prober, eventually_every, eventually_ok_every};
 
 use crate::books;
 use crate::clock::{now, unix};
@@ -16,13 +15,17 @@ use crate::oracle::{Injected, Posted, Ran, Verdict, judge, waits};
 use crate::plain::Plain;
 use crate::runs::Runs;
 use crate::schedule::{Planned, Schedule};
-use crate::screen::Screen;
 use crate::stage::Stage;
+use line_tests::screen::Screen;
 
 /// Longest wait for the line to be at work, and for an incident to run after a fault.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two looks at the end.
+/// Time between two looks at everything.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Time between two looks at the agents' logs.
+const RUNS_EVERY: Duration = Duration::from_millis(50);
+/// Longest wait for as many incidents as were asked for.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
 /// What was done and seen.
 #[derive(Debug, Default)]
@@ -61,8 +64,9 @@ pub(crate) async fn play(stage: &mut Stage, schedule: Schedule, options: &Option
         screen.say(&format!("the faults end here: {problem}"))?;
     }
     let notes = watch.load.notes.clone();
-    while problem.is_none() && options.incidents.is_some_and(|least| notes.count() < least) {
-        sleep(LOOK_EVERY).await;
+    if let Some(least) = options.incidents.filter(|_| problem.is_none()) {
+        let enough = async || (notes.count() >= least).then_some(());
+        eventually_every(LOOK_EVERY, format!("{least} incidents to be posted"), LONGEST, enough).await?;
     }
     screen.say("no more faults: waiting for the rest of the alerts to be answered")?;
     let answered = tokio::time::timeout(options.drain_within(), watch.load.finish()).await;
@@ -92,7 +96,8 @@ async fn all_faults(
         if options.seconds.is_some_and(|seconds| begun.elapsed() >= Duration::from_secs(seconds)) {
             break;
         }
-        sleep(planned.pause).await;
+        // The schedule's own time between two faults.
+        tokio::time::sleep(planned.pause).await;
         one_fault(stage, watch, &planned, screen, played).await.with_context(|| planned.kind.id)?;
     }
     Ok(())
@@ -151,15 +156,12 @@ async fn one_fault(
 /// Waits until an incident posted after `from` (Unix seconds) runs; gives the seconds from then to its dispatch.
 async fn at_work(watch: &mut Watch, from: f64) -> Result<f64> {
     let (runs, notes) = (&mut watch.runs, &watch.load.notes);
-    eventually("an incident to run that came in afterwards", PATIENCE, async || {
+    eventually_every(RUNS_EVERY, "an incident to run that came in afterwards", PATIENCE, async || {
         let new: std::collections::HashSet<String> =
             notes.all().into_iter().filter(|posted| posted.at >= from).map(|posted| posted.fingerprint).collect();
         let ran = runs.read().ok()?;
         let after = ran.iter().rev().take_while(|run| run.at >= from - 60.0);
         let first = after.filter(|run| new.contains(&run.fingerprint)).map(|run| run.at).reduce(f64::min);
-        if first.is_none() {
-            sleep(Duration::from_millis(40)).await;
-        }
         first.map(|at| at - from)
     })
     .await
@@ -175,13 +177,10 @@ async fn settle(
     screen: &Screen,
 ) -> Result<Verdict> {
     screen.say("waiting for everything to be final")?;
-    let done = eventually_ok("everything to be final", options.drain_within(), async || {
+    let done = eventually_ok_every(LOOK_EVERY, "everything to be final", options.drain_within(), async || {
         let books = books::read(&mut stage.master().await?).await?;
         let open = posted.iter().filter(|alert| alert.accepted.is_some());
         let open = open.filter(|alert| books.get(&alert.incident).is_none_or(|book| !book.is_final())).count();
-        if open > 0 {
-            sleep(LOOK_EVERY).await;
-        }
         ensure!(open == 0, "{open} incidents are not final");
         line_tests::line::Books(stage.master().await?).is_drained().await
     })

@@ -10,15 +10,15 @@ use crate::places;
 /// The clock of one or more processes. Time that passes is not touched, only the time of day.
 #[derive(Debug, Clone)]
 pub struct FakeClock {
-    library: PathBuf,
+    object: PathBuf,
     file: PathBuf,
 }
 
 impl FakeClock {
     /// A clock that is right, with its file in `folder`; none where the library is missing.
     pub fn new(folder: &Path, name: &str) -> Result<Option<Self>> {
-        let Ok(library) = places::tool("faketime/libfaketime.so.1") else { return Ok(None) };
-        let clock = Self { library, file: folder.join(format!("clock-{name}")) };
+        let Ok(object) = places::tool("faketime/libfaketime.so.1") else { return Ok(None) };
+        let clock = Self { object, file: folder.join(format!("clock-{name}")) };
         clock.move_by(0)?;
         Ok(Some(clock))
     }
@@ -36,7 +36,7 @@ impl FakeClock {
         let variable = |name: &str, value: String| (name.to_owned(), value);
         vec![
             // With the C library's own malloc: jemalloc, which Redis has, asks for the time while libfaketime begins.
-            variable("LD_PRELOAD", format!("{}:libc.so.6", self.library.display())),
+            variable("LD_PRELOAD", format!("{}:libc.so.6", self.object.display())),
             variable("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
             variable("FAKETIME_CACHE_DURATION", "1".into()),
             variable("DONT_FAKE_MONOTONIC", "1".into()),

@@ -19,13 +19,15 @@ pub mod process;
 pub mod redis;
 pub mod resp;
 pub mod road;
+pub mod screen;
 pub mod sentinel;
+pub mod signals;
 
 pub use agent::{Agent, AgentKind, AgentOptions, Execution};
 pub use fake_clock::FakeClock;
 pub use keda::Keda;
 pub use line::Member;
-pub use patience::{eventually, eventually_ok};
+pub use patience::{eventually, eventually_every, eventually_ok, eventually_ok_every};
 pub use prober::Prober;
 pub use process::Program;
 pub use redis::{Redis, RedisOptions};

@@ -15,13 +15,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub async fn eventually<T>(
     what: impl Display,
     patience: Duration,
+    attempt: impl AsyncFnMut() -> Option<T>,
+) -> Result<T> {
+    eventually_every(LOOK_EVERY, what, patience, attempt).await
+}
+
+/// Like [`eventually`], with so much time between two looks: for looks that cost something.
+pub async fn eventually_every<T>(
+    every: Duration,
+    what: impl Display,
+    patience: Duration,
     mut attempt: impl AsyncFnMut() -> Option<T>,
 ) -> Result<T> {
     let deadline = Instant::now() + patience;
     loop {
         match timeout_at(deadline, attempt()).await {
             Ok(Some(value)) => return Ok(value),
-            Ok(None) if Instant::now() + LOOK_EVERY < deadline => sleep(LOOK_EVERY).await,
+            Ok(None) if Instant::now() + every < deadline => sleep(every).await,
             Ok(None) | Err(_) => bail!("waited {patience:?} in vain for {what}"),
         }
     }
@@ -31,10 +41,20 @@ pub async fn eventually<T>(
 pub async fn eventually_ok<T>(
     what: impl Display,
     patience: Duration,
+    attempt: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
+    eventually_ok_every(LOOK_EVERY, what, patience, attempt).await
+}
+
+/// Like [`eventually_ok`], with so much time between two looks.
+pub async fn eventually_ok_every<T>(
+    every: Duration,
+    what: impl Display,
+    patience: Duration,
     mut attempt: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
     let mut last = None;
-    let found = eventually(what, patience, async || match attempt().await {
+    let found = eventually_every(every, what, patience, async || match attempt().await {
         Ok(value) => Some(value),
         Err(reason) => {
             last = Some(reason);

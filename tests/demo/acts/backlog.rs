@@ -10,7 +10,7 @@ use line_tests::keda::{Keda, ScaledObject};
 use super::Demo;
 use crate::alertmanager::notify;
 use crate::ledger::Phase;
-use crate::screen::heading;
+use line_tests::screen::heading;
 
 const NOTIFICATIONS: u64 = 6;
 const ALERTS: u64 = 10;

@@ -10,7 +10,7 @@ use line_tests::{Execution, Prober, eventually_ok};
 use super::Demo;
 use crate::ledger::{Phase, caused_by};
 use crate::load::{Load, Posted};
-use crate::screen::heading;
+use line_tests::screen::heading;
 
 /// Runs before the failover, so that it falls into the middle.
 const BEFORE: usize = 40;

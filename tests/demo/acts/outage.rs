@@ -7,7 +7,7 @@ use line_tests::eventually_ok;
 use super::Demo;
 use crate::alertmanager::{Answered, notify, repeat};
 use crate::ledger::{Phase, caused_by};
-use crate::screen::heading;
+use line_tests::screen::heading;
 
 /// Over before Redis is back.
 const SHORT: u64 = 6;

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
-use super::{Effect, picked, unknown};
+use super::{Effect, lasts, picked, unknown};
 use crate::kinds::Sight;
 use crate::load::Load;
 use crate::schedule::Planned;
@@ -24,19 +23,19 @@ pub(super) async fn inject(stage: &mut Stage, load: &Load, planned: &Planned) ->
     match planned.kind.id {
         "agent-kill" => {
             agent.kill9().await?;
-            sleep(FOR).await;
+            lasts(FOR).await;
             agent.restart().await?;
         }
         "agent-stop" => {
             agent.pause()?;
-            sleep(FOR).await;
+            lasts(FOR).await;
             agent.resume()?;
         }
         "agent-hang" => load.order_next(sight, "hang"),
         id => {
             let Some(fault) = fault(id) else { return unknown(planned) };
             agent.fault(fault).await?;
-            sleep(FOR).await;
+            lasts(FOR).await;
             agent.clear_faults().await?;
         }
     }

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use line_tests::line::{DEAD, GROUP, STREAM};
-use tokio::time::sleep;
 
-use super::{Effect, unknown};
+use super::{Effect, lasts, unknown};
 use crate::schedule::Planned;
 use crate::stage::Stage;
 
@@ -36,7 +35,7 @@ pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effec
         }
         "wrong-type" => {
             client.cmd(&["SET", STREAM, "not a stream"]).await?;
-            sleep(WRONG_FOR).await;
+            lasts(WRONG_FOR).await;
             // Another connection: the master may have changed meanwhile.
             stage.master().await?.cmd(&["DEL", STREAM]).await?;
             return Ok(Effect::default());

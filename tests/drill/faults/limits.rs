@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use line_tests::{Client, eventually_ok};
-use tokio::time::sleep;
 
-use super::{Effect, WHOLE, picked, unknown};
+use super::{Effect, WHOLE, lasts, picked, unknown};
 use crate::schedule::Planned;
 use crate::stage::Stage;
 
@@ -34,7 +33,7 @@ pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effec
         "pause-write" => {
             let length = PAUSES.get(picked(planned.pick, PAUSES.len())).copied().unwrap_or(3_000);
             client.cmd(&["CLIENT", "PAUSE", &length.to_string(), "WRITE"]).await?;
-            sleep(Duration::from_millis(length)).await;
+            lasts(Duration::from_millis(length)).await;
             return Ok(Effect::note(format!("{} s", length / 1000)));
         }
         "sleep" => {
@@ -47,7 +46,7 @@ pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effec
 
 async fn refused(client: &mut Client, begin: &[&str], end: &[&str]) -> Result<()> {
     client.cmd(begin).await?;
-    sleep(FOR).await;
+    lasts(FOR).await;
     client.cmd(end).await.map(drop)
 }
 
@@ -65,7 +64,7 @@ async fn misconf(stage: &mut Stage, client: &mut Client) -> Result<()> {
         Ok(())
     })
     .await?;
-    sleep(FOR).await;
+    lasts(FOR).await;
     client.cmd(&["CONFIG", "SET", "save", ""]).await?;
     std::fs::remove_dir(&rdb)?;
     Ok(())

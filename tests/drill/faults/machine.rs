@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::time::sleep;
 
-use super::{Effect, picked, unknown};
+use super::{Effect, lasts, picked, unknown};
 use crate::kinds::Kind;
 use crate::schedule::Planned;
 use crate::stage::Stage;
@@ -29,7 +28,7 @@ pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effec
         "disk-full" => {
             let disk = stage.disk.as_ref().context("a stage without a disk")?;
             disk.fill()?;
-            sleep(FULL_FOR).await;
+            lasts(FULL_FOR).await;
             disk.clear()?;
             Ok(Effect::default())
         }
@@ -47,7 +46,7 @@ async fn wrong(stage: &Stage, planned: &Planned, seconds: i64) -> Result<Effect>
     let (name, clock) = if of_redis { ("Redis", &stage.redis_clock) } else { (place.name.as_str(), &place.clock) };
     let clock = clock.as_ref().context("a stage without clocks")?;
     clock.move_by(seconds)?;
-    sleep(WRONG_FOR).await;
+    lasts(WRONG_FOR).await;
     clock.move_by(0)?;
     Ok(Effect::note(name))
 }

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use line_tests::Weather;
-use tokio::time::sleep;
 
-use super::{Effect, picked, unknown};
+use super::{Effect, lasts, picked, unknown};
 use crate::schedule::Planned;
 use crate::stage::Stage;
 
@@ -24,7 +23,7 @@ pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effec
     for place in stage.places() {
         place.road.at_nodes(weather);
     }
-    sleep(if weather == Weather::CutAnswers { CUT_FOR } else { FOR }).await;
+    lasts(if weather == Weather::CutAnswers { CUT_FOR } else { FOR }).await;
     for place in stage.places() {
         place.road.at_nodes(Weather::Clear);
     }
@@ -36,7 +35,7 @@ async fn master_cut(stage: &mut Stage, planned: &Planned) -> Result<Effect> {
     let index = picked(planned.pick, stage.places().count());
     let place = stage.places().nth(index).context("a stage without processes")?;
     place.road.at(&master, Weather::Blocked);
-    sleep(FOR).await;
+    lasts(FOR).await;
     place.road.at(&master, Weather::Clear);
     Ok(Effect::note(place.name.clone()))
 }

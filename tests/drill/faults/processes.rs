@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
-use tokio::time::sleep;
 
-use super::{BEYOND_A_LEASE, Effect, picked, unknown};
+use super::{BEYOND_A_LEASE, Effect, lasts, picked, unknown};
 use crate::kinds::Group;
 use crate::schedule::Planned;
 use crate::stage::{Place, Stage};
@@ -30,12 +29,12 @@ pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effec
         }
         "worker-stop" => {
             place.pause(true)?;
-            sleep(BEYOND_A_LEASE).await;
+            lasts(BEYOND_A_LEASE).await;
             place.pause(false)?;
         }
         "worker-cut" => {
             place.road.everywhere(Weather::Blocked);
-            sleep(BEYOND_A_LEASE).await;
+            lasts(BEYOND_A_LEASE).await;
             place.road.everywhere(Weather::Clear);
         }
         _ => return unknown(planned),
@@ -47,7 +46,7 @@ pub(super) async fn inject(stage: &mut Stage, planned: &Planned) -> Result<Effec
 async fn asleep(stage: &mut Stage) -> Result<Effect> {
     let ended = try_join_all(stage.workers.iter_mut().map(Place::end)).await?;
     ensure!(ended.iter().all(|status| status.code() == Some(0)), "workers ended with {ended:?} after SIGTERM");
-    sleep(ASLEEP).await;
+    lasts(ASLEEP).await;
     stage.master().await?.cmd(&["FLUSHALL"]).await?;
     try_join_all(stage.hooks.iter_mut().map(Place::kill_and_start)).await?;
     try_join_all(stage.workers.iter_mut().map(Place::start)).await?;

@@ -1,10 +1,11 @@
-//! Ctrl-C, `kill` and a closed terminal: all of them end the demo in order.
+//! Ctrl-C, `kill` and a closed terminal: all of them end a program of this crate in order.
 
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that end the demo.
-pub(crate) struct Signals {
+/// The signals that end a program.
+#[derive(Debug)]
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
@@ -12,7 +13,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// From here on the signals no longer end the process by themselves.
-    pub(crate) fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -21,7 +22,7 @@ impl Signals {
     }
 
     /// Waits for any of them.
-    pub(crate) async fn next(&mut self) {
+    pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
