@@ -49,14 +49,14 @@ struct Item {
 }
 
 impl Finals {
-    /// Redis has it, in the history of this session; `copy`: the id of its dead letter or parked copy, if known.
+    /// Redis has it, in the history of this connection; `copy`: the id of its dead letter or parked copy, if known.
     pub(super) fn keep(&self, finish: Finish, copy: Option<&String>, session: &Session) {
         let copy = copy.cloned().unwrap_or_default();
         self.lock().push(finish, copy, session.replid(), Instant::now());
     }
 
-    /// Finishes again what the session's history may not have. An error means that this session cannot; what Redis
-    /// refuses by itself is tried again with the next renewal.
+    /// Finishes again what the history of this connection may not have. An error means that this connection cannot; what
+    /// Redis refuses by itself is tried again with the next renewal.
     pub(super) async fn write_back(&self, session: &Session, names: &Names, metrics: &Metrics) -> Result<(), Error> {
         let history = session.replid();
         let (mut again, known) = {
