@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use daemon::{Mistakes, exit};
+use daemon::{LogFormat, Mistakes, TelemetrySettings, exit};
 
 /// Takes critical alerts from Alertmanager to AI agents over a Redis stream, once each.
 ///
@@ -69,6 +69,16 @@ pub(crate) enum Failure {
     Runtime(std::io::Error),
     #[error(transparent)]
     Outbox(#[from] crate::outbox::store::Error),
+}
+
+/// Logs of a command that somebody waits for: only what is worse than `filter`.
+fn quiet(filter: &str) -> Result<daemon::Telemetry, daemon::TelemetryError> {
+    daemon::init(TelemetrySettings {
+        service_name: "stream-dispatcher".to_owned(),
+        log_format: LogFormat::Text,
+        filter: filter.to_owned(),
+        otlp_endpoint: None,
+    })
 }
 
 /// Runs the program with the arguments and environment of the process.

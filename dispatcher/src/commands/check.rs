@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use daemon::Mistakes;
 use daemon::settings::parse;
-use daemon::{LogFormat, Mistakes, TelemetrySettings};
 use serde_json::json;
 
 use super::Failure;
@@ -86,13 +86,7 @@ pub(super) fn main(args: Args) -> Result<u8, Failure> {
     let plan = plan(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     let report = runtime.block_on(async {
-        let telemetry = TelemetrySettings {
-            service_name: "stream-dispatcher".to_owned(),
-            log_format: LogFormat::Text,
-            filter: "error".to_owned(),
-            otlp_endpoint: None,
-        };
-        let _telemetry = daemon::init(telemetry)?;
+        let _telemetry = super::quiet("error")?;
         Ok::<_, Failure>(check::run(&plan).await)
     });
     // A disk that hangs holds nobody up.

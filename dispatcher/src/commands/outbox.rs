@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use daemon::{Lifecycle, LogFormat, Mistakes, TelemetrySettings, exit};
+use daemon::{Lifecycle, Mistakes, exit};
 use redis_stream::connection::{Link, LinkOptions};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,12 +55,7 @@ pub(super) fn main(args: Args) -> Result<u8, Failure> {
     let Some(endpoint) = setup.endpoint.clone() else { return Err(mistakes.into()) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(async {
-        let telemetry = daemon::init(TelemetrySettings {
-            service_name: "stream-dispatcher".to_owned(),
-            log_format: LogFormat::Text,
-            filter: "warn".to_owned(),
-            otlp_endpoint: None,
-        })?;
+        let telemetry = super::quiet("warn")?;
         // A flood is what is wanted here.
         let outbox = Outbox::open(OutboxSettings { most_published: usize::MAX, ..publish.outbox })?;
         let stop = CancellationToken::new();

@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use daemon::settings::parse;
-use daemon::{LogFormat, Mistakes, TelemetrySettings, exit};
+use daemon::{Mistakes, exit};
 use redis_stream::connection::{Link, LinkOptions, Session};
 use redis_stream::error::{Class, Error};
 use tokio_util::sync::CancellationToken;
@@ -170,13 +170,7 @@ impl Desk {
 pub(super) fn main(args: Args) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(async {
-        let telemetry = TelemetrySettings {
-            service_name: "stream-dispatcher".to_owned(),
-            log_format: LogFormat::Text,
-            filter: "warn".to_owned(),
-            otlp_endpoint: None,
-        };
-        let _telemetry = daemon::init(telemetry)?;
+        let _telemetry = super::quiet("warn")?;
         match args.command {
             Command::List(args) => list::main(args).await,
             Command::Show(args) => show::main(args).await,

@@ -22,6 +22,7 @@ use crate::dispatch::record;
 use crate::dispatch::scripts;
 use crate::incident::{Alert, Incident, STEP, Status};
 use crate::metrics::Metrics;
+use crate::outbox::index::Mark;
 use crate::outbox::item::{Offer, Tombstone};
 use crate::outbox::publish::{Offered, Publisher};
 use crate::outbox::{Outbox, unix_now};
@@ -258,8 +259,7 @@ impl Intake {
             }
         }
         for id in ids {
-            let nothing_happened =
-                |mark: crate::outbox::index::Mark| mark.offer == Offer::Never && mark.direct.is_none();
+            let nothing_happened = |mark: Mark| mark.offer == Offer::Never && mark.direct.is_none();
             if self.outbox.find(&id).is_some_and(nothing_happened) {
                 self.outbox.withdraw(&id);
             }

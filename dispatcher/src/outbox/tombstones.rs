@@ -132,7 +132,6 @@ impl Tombstones {
             .arg(&tombstone.task_id)
             .arg(&tombstone.agent)
             .arg(&tombstone.via)
-            .arg(&tombstone.workflow_id)
             .number(KEEP_FINAL.as_secs())
             .arg(tombstone.copy.as_ref().map_or("", |copy| copy.id.as_str()));
         let fields = tombstone.copy.iter().flat_map(|Copy { fields, .. }| fields).take(MOST_FIELDS);

@@ -72,11 +72,25 @@ impl Manner {
     }
 }
 
-impl Filters {
+/// What is to be changed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Meant {
+    /// Entry ids (in whatever stream) or workflow ids
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(super) ids: Vec<Id>,
+    /// All that the filters mean
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    pub(super) filters: Filters,
+}
+
+impl Meant {
     /// Notes filters that would be ignored.
-    pub(super) fn check(&self, all: bool, mistakes: &mut Mistakes) {
-        let given = self.state != Selection::All || self.older_than.is_some() || self.agent.is_some();
-        if !all && given {
+    pub(super) fn check(&self, mistakes: &mut Mistakes) {
+        let Filters { state, older_than, agent } = &self.filters;
+        let given = *state != Selection::All || older_than.is_some() || agent.is_some();
+        if !self.all && given {
             mistakes.add("--all", "--state, --older-than and --agent go with --all, not with ids");
         }
     }

@@ -4,28 +4,21 @@ use std::sync::Arc;
 
 use daemon::Mistakes;
 
-use super::change::{Change, change};
-use super::{Filters, Manner, Place, with_desk};
+use super::change::{Change, Meant, change};
+use super::{Manner, Place, with_desk};
 use crate::commands::{Failure, process};
 use crate::replay::drop::Dropper;
-use crate::replay::id::Id;
 
 /// Longest reason, bytes.
 const LONGEST_REASON: usize = 1024;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Entry ids (in whatever stream) or workflow ids
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    ids: Vec<Id>,
-    /// All that the filters mean
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    meant: Meant,
     /// Why, for those who look at the dead letter later
     #[arg(long, value_name = "TEXT", value_parser = reason, help_heading = "Changing")]
     reason: String,
-    #[command(flatten)]
-    filters: Filters,
     #[command(flatten)]
     manner: Manner,
     /// Also what a worker is at work on
@@ -44,11 +37,11 @@ fn reason(text: &str) -> Result<String, String> {
 }
 
 pub(super) async fn main(args: Args) -> Result<u8, Failure> {
-    let Args { ids, all, reason, filters, manner, force, place } = args;
+    let Args { meant, reason, manner, force, place } = args;
     let mut mistakes = Mistakes::new();
     manner.check(&mut mistakes);
-    filters.check(all, &mut mistakes);
-    with_desk(place, Some(&filters), mistakes, async |desk, filter| {
+    meant.check(&mut mistakes);
+    with_desk(place, Some(&meant.filters), mistakes, async |desk, filter| {
         let dropper = Dropper {
             link: desk.link.clone(),
             names: Arc::clone(desk.names()),
@@ -57,7 +50,7 @@ pub(super) async fn main(args: Args) -> Result<u8, Failure> {
             force,
             reason,
         };
-        change(desk, filter, &ids, &manner, Change::Drop(dropper)).await
+        change(desk, filter, &meant.ids, &manner, Change::Drop(dropper)).await
     })
     .await
 }

@@ -1,6 +1,6 @@
 -- What is known to have ended, Redis may have forgotten: the final record, and the dead letter or parked entry.
 -- KEYS: record, stream of the copy (any stream when there is none).
--- ARGV: state, reason, message id, task id, agent, via, workflow id, final ttl (s), id of the copy, copy's fields...
+-- ARGV: state, reason, message id, task id, agent, via, final ttl (s), id of the copy, copy's fields...
 -- Answers {same, copy id} {restored, copy id}: the record is back, {copied, copy id}: only the copy is, {other}: the
 -- record speaks of a later run, or of another end, {newer}.
 local function run_of(message_id) return tonumber(string.match(message_id, '%-r(%d+)$')) or 0 end
@@ -13,14 +13,14 @@ if rec and rec.message_id ~= '' then
   if theirs > ours or theirs == ours and final and rec.state ~= ARGV[1] then return { 'other' } end
   final = final and theirs == ours
 end
-local copy, copied = ARGV[9], false
-if #ARGV > 9 then
+local copy, copied = ARGV[8], false
+if #ARGV > 8 then
   local wrong = unusable(KEYS[2])
   if wrong then return wrong end
   if final and rec.copy ~= '' and fields_of(KEYS[2], rec.copy) then
     copy = rec.copy
   elseif not fields_of(KEYS[2], copy) then
-    copy, copied = redis.call('XADD', KEYS[2], '*', unpack(ARGV, 10)), true
+    copy, copied = redis.call('XADD', KEYS[2], '*', unpack(ARGV, 9)), true
   end
 end
 if final then
@@ -31,5 +31,5 @@ redis.call('HSET', KEYS[1], 'v', 1, 'state', ARGV[1], 'reason', ARGV[2], 'messag
   'agent', ARGV[5], 'via', ARGV[6], 'replid', replid(), 'updated_at', now_ms())
 if copy ~= '' then redis.call('HSET', KEYS[1], 'copy', copy) end
 redis.call('HSETNX', KEYS[1], 'attempts', 1)
-redis.call('EXPIRE', KEYS[1], ARGV[8])
+redis.call('EXPIRE', KEYS[1], ARGV[7])
 return { 'restored', copy }
