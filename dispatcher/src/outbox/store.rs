@@ -3,9 +3,11 @@
 //! `incidents`: number -> incident, written once. `progress`: number -> what changes of it. Numbers grow: their order is
 //! the order of acceptance. `tombstones`: incident -> what is kept of it. `notes`: cursor, token.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use redb::backends::InMemoryBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, Database, Durability, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
 use redb::{TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
@@ -66,7 +68,7 @@ impl Store {
     /// Opens or creates the file; without a path everything is in memory.
     pub fn open(path: Option<&Path>) -> Result<Self, Error> {
         let opened = match path {
-            Some(path) => builder().create(path),
+            Some(path) => file(path).and_then(|file| builder().create_with_backend(file)),
             None => builder().create_with_backend(InMemoryBackend::new()),
         };
         Self::ready(opened).map_err(|text| Error::Open(path.unwrap_or(Path::new("(memory)")).to_owned(), text))
@@ -157,6 +159,12 @@ impl Store {
         let value = read.open_table(NOTES).map_err(unusable)?.get(name).map_err(unusable)?;
         Ok(value.map(|value| value.value().to_owned()))
     }
+}
+
+/// Alerts can say what not everybody may know: nobody else may read the file.
+fn file(path: &Path) -> Result<FileBackend, redb::DatabaseError> {
+    let open = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    FileBackend::new(open.map_err(redb::StorageError::from)?)
 }
 
 fn builder() -> Builder {

@@ -1,5 +1,7 @@
 //! Accepted is accepted: without Redis, over a kill of the hook, in order, up to a limit.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use anyhow::{Result, ensure};
 use line_tests::alerts::{self, Alert, burst, count};
 use line_tests::line::{Member, STREAM, Settings};
@@ -86,6 +88,8 @@ async fn a_file_that_cannot_be_opened_is_an_error_with_the_reason() -> Result<()
     let code = second.program.exit_code(PATIENCE).await?;
     let log = second.program.log();
     ensure!(code == 1 && log.contains("outbox.redb"), "{code}: {log}");
+    let mode = std::fs::metadata(scene.file())?.permissions().mode();
+    ensure!(mode & 0o777 == 0o600, "others may read it: {mode:o}");
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! A hook with a file, one Redis, one agent, one worker.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -11,12 +12,14 @@ use tempfile::TempDir;
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(40);
 
+const FILE: &str = "outbox.redb";
+
 pub(super) struct Scene {
     pub(super) redis: Redis,
     pub(super) agent: Agent,
     pub(super) settings: Settings,
     pub(super) hook: Member,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Scene {
@@ -30,7 +33,7 @@ impl Scene {
         let redis = Redis::start(options).await?;
         let agent = Agent::start(kind, AgentOptions::default()).await?;
         let folder = tempfile::tempdir()?;
-        let file = folder.path().join("outbox.redb");
+        let file = folder.path().join(FILE);
         let settings = Settings::of_redis(&redis.address())
             .agents_at(&agent.url())
             .with("OUTBOX_PATH", file.to_string_lossy())
@@ -39,7 +42,12 @@ impl Scene {
             .many_runs();
         let settings = change(settings);
         let hook = Member::dispatcher("hook", &settings).await?;
-        Ok(Self { redis, agent, settings, hook, _folder: folder })
+        Ok(Self { redis, agent, settings, hook, folder })
+    }
+
+    /// Where the outbox is.
+    pub(super) fn file(&self) -> PathBuf {
+        self.folder.path().join(FILE)
     }
 
     pub(super) async fn worker(&self) -> Result<Member> {
