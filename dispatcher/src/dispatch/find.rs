@@ -1,6 +1,6 @@
 //! Finding out whether an agent already has an incident.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use a2a::{Cause, Class, ListError, Task};
 use http::HeaderMap;
@@ -54,10 +54,13 @@ impl Dispatcher {
         let headers = headers(work.order);
         let asking = async {
             let _turn = work.contact.turns.send().await;
-            work.contact.agent.find(&run.context_id, &run.message_id, &headers).await
+            let begun = Instant::now();
+            let found = work.contact.agent.find(&run.context_id, &run.message_id, &headers).await;
+            (found, begun.elapsed())
         };
         // Without a slot: an agent that is slow to answer keeps none from the incidents of others.
-        match work.held.rest(asking).await {
+        let (found, lasted) = work.held.rest(asking).await;
+        match found {
             Ok(Some(task)) => {
                 work.contact.set_lists(true);
                 let run = Run {
@@ -80,8 +83,8 @@ impl Dispatcher {
                 Search::Blind
             }
             Err(error) => {
-                let trouble =
-                    Trouble { blame: Blame::Incident, words: error.to_string(), retry_after: error.retry_after() };
+                let (blame, words) = (Blame::Incident, error.to_string());
+                let trouble = Trouble { blame, words, retry_after: error.retry_after(), lasted };
                 let silent = matches!(error.failure().cause(), Cause::Timeout(_));
                 Search::Failed { class: error.class(), silent, trouble }
             }

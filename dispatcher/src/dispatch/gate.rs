@@ -79,6 +79,8 @@ pub struct Unsent<'a> {
     pub pause: Duration,
     /// What the agent asked for.
     pub wish: Option<Duration>,
+    /// How long the try lasted.
+    pub lasted: Duration,
     /// The agent's words.
     pub words: &'a str,
 }
@@ -109,6 +111,7 @@ pub fn unsent<'a>(
         .number(fastrand::u32(0..1000))
         .number(limits.runs)
         .arg(head(how.words, LONGEST_WORDS))
+        .number(how.lasted.as_millis())
 }
 
 /// Reads the answer of `unsent`: how long the incident has been waiting for its agent, and whether it may go on

@@ -1,6 +1,6 @@
 //! Writing the request, and what its answer means.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use a2a::{Answer, Cause, Class, Mode, Outgoing, SendError, Sent};
 use daemon::TraceContext;
@@ -66,13 +66,14 @@ impl Dispatcher {
         }
         let (message, headers) = (outgoing(work.order, &run, text, doubtful), headers(work.order));
         let sending = work.contact.agent.send(&message, work.contact.profile.mode, &headers);
+        let begun = Instant::now();
         let sent = tokio::select! {
             sent = self.opening_meanwhile(work, &run, sending) => sent,
             () = self.stops.last_call.cancelled() => return Err(Stop::GiveBack),
         };
         match sent {
             Ok(sent) => Ok(self.answered(work, run, sent).await),
-            Err(error) => self.failed(work, before, run, fresh, &error).await,
+            Err(error) => self.failed(work, before, run, fresh, (&error, begun.elapsed())).await,
         }
     }
 
@@ -94,7 +95,8 @@ impl Dispatcher {
     async fn too_late(&self, work: &Work<'_>, before: &Run, fresh: bool) -> Result<Next, Stop> {
         self.metrics.lease_lost();
         work.held.forget();
-        let how = Unsent { fresh, blame: Blame::Incident, pause: SHORTLY, wish: None, words: "" };
+        let how =
+            Unsent { fresh, blame: Blame::Incident, pause: SHORTLY, wish: None, lasted: Duration::ZERO, words: "" };
         let (limits, lease) = (work.contact.profile.limits, self.settings.lease);
         self.script(work.held, &gate::unsent(&self.names, &work.subject, before, &how, limits, lease)).await?;
         // A lease that is only over, not lost, is renewed in a moment.
@@ -143,7 +145,7 @@ impl Dispatcher {
         before: Run,
         run: Run,
         fresh: bool,
-        error: &SendError,
+        (error, lasted): (&SendError, Duration),
     ) -> Result<Next, Stop> {
         let words = error.to_string();
         work.held.forget();
@@ -156,7 +158,7 @@ impl Dispatcher {
         let seen = if overdue { Seen::Overdue } else { Seen::SendFailed(error.class(), &words) };
         match self.decide(work, run.attempts, &seen) {
             Step::Wait(blame) => {
-                let trouble = Trouble { blame, words, retry_after: error.retry_after() };
+                let trouble = Trouble { blame, words, retry_after: error.retry_after(), lasted };
                 self.not_reached(work, before, fresh, &trouble).await
             }
             Step::FindOut => Ok(Next::Again(outcome::wait(work.delays.next_delay(), error.retry_after()))),

@@ -15,6 +15,8 @@ pub(super) struct Trouble {
     pub(super) blame: Blame,
     pub(super) words: String,
     pub(super) retry_after: Option<Duration>,
+    /// How long the try lasted: an agent that was silent for so long has been unreachable for so long.
+    pub(super) lasted: Duration,
 }
 
 impl Dispatcher {
@@ -28,7 +30,8 @@ impl Dispatcher {
     ) -> Result<Next, Stop> {
         self.metrics.wait();
         let pause = outcome::wait(work.delays.next_delay(), trouble.retry_after);
-        let how = Unsent { fresh, blame: trouble.blame, pause, wish: trouble.retry_after, words: &trouble.words };
+        let Trouble { blame, words, retry_after: wish, lasted } = trouble;
+        let how = Unsent { fresh, blame: *blame, pause, wish: *wish, lasted: *lasted, words };
         let call =
             gate::unsent(&self.names, &work.subject, &before, &how, work.contact.profile.limits, self.settings.lease);
         let (waited, stay) = gate::waited(&self.script(work.held, &call).await?);

@@ -180,7 +180,14 @@ pub(crate) fn run(incident: &Incident) -> Run {
 
 /// A try that did not reach the agent, and whose trouble that is.
 pub(crate) fn unsent(blame: Blame) -> Unsent<'static> {
-    Unsent { fresh: true, blame, pause: Duration::from_millis(100), wish: None, words: "refused" }
+    Unsent {
+        fresh: true,
+        blame,
+        pause: Duration::from_millis(100),
+        wish: None,
+        lasted: Duration::ZERO,
+        words: "refused",
+    }
 }
 
 pub(crate) fn finish(incident: &Incident, entry: &Entry, reason: Reason) -> Finish {

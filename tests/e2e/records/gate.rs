@@ -168,6 +168,18 @@ async fn one_incident_at_a_time_tries_a_closed_agent_and_ever_more_rarely() -> R
 }
 
 #[tokio::test]
+async fn an_agent_that_was_silent_for_a_lease_is_closed_and_one_that_was_not_is_not() -> Result<()> {
+    for (lasted, stay) in [(LEASE / 2, Stay::Here), (LEASE, Stay::Closed)] {
+        let (desk, incident) = (Desk::open().await?, incident("1"));
+        let entry = desk.held(&incident).await?;
+        ensure!(desk.ask(&desk.a, &incident, &entry, Limits::DEFAULT).await? == Leave::Granted);
+        let silent = Unsent { lasted, ..unsent(Blame::Agent) };
+        ensure!(desk.fails(&incident, &entry, &silent).await? == stay, "{lasted:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_a_closed_agents_entries_one_comes_back_when_a_try_is_due() -> Result<()> {
     let mut desk = Desk::open().await?;
     let first = incident("1");

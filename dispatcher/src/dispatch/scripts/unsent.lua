@@ -4,7 +4,7 @@
 -- ARGV: group, consumer, entry id, workflow id, state before `sending`, attempts before it, incident, message id,
 --       blame (none: this incident only, agent: it fails, pause: it is of no use), lease (ms), pause before the next
 --       try (ms), what the agent asked for (ms, 0: nothing), a random number from 0 to 999, runs at most, the agent's
---       trouble.
+--       trouble, how long the try lasted (ms).
 -- Answers {ok, ms since the first such try, stay or closed or crowded} {lost}. Stay: wait here and try again. Crowded:
 -- as many wait so as the agent may run.
 local LONGEST_PAUSE, MOST_DOUBLINGS = 30000, 5
@@ -13,9 +13,11 @@ local LONGEST_PAUSE, MOST_DOUBLINGS = 30000, 5
 local function closes(stamp, lease)
   if ARGV[9] == 'none' then return false end
   local last = redis.call('HMGET', KEYS[3], 'failed_at', 'paused')
-  local apart = stamp - (tonumber(last[1]) or 0)
+  -- An agent that was silent has failed since it was asked.
+  local began = stamp - tonumber(ARGV[16])
+  local apart = began - (tonumber(last[1]) or 0)
   -- Nobody tried for longer than it was to be left alone: this failure is the first of a new series.
-  if apart > (tonumber(last[2]) or 0) + 2 * lease then redis.call('HSET', KEYS[3], 'failing_since', stamp) end
+  if apart > (tonumber(last[2]) or 0) + 2 * lease then redis.call('HSET', KEYS[3], 'failing_since', began) end
   redis.call('HSET', KEYS[3], 'failed_at', stamp, 'paused', ARGV[11], 'words', ARGV[15])
   redis.call('EXPIRE', KEYS[3], 7 * DAY)
   local failing = stamp - (tonumber(redis.call('HGET', KEYS[3], 'failing_since')) or stamp)
