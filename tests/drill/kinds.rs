@@ -6,6 +6,8 @@ use serde::Serialize;
 
 /// The lease (`MIN_IDLE_MS`) of the drill.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
+/// `SHUTDOWN_GRACE` of the drill.
+pub(crate) const GRACE: Duration = Duration::from_secs(15);
 /// `DIRECT_AFTER_UNCERTAIN` of the drill.
 pub(crate) const UNCERTAIN: Duration = Duration::from_secs(60);
 
@@ -29,6 +31,8 @@ pub(crate) enum Doubles {
     Never,
     /// At agents that can neither list their tasks nor recognise a message.
     Blind,
+    /// There too, and only by a run that outlasts the grace of the process that waits for its answer.
+    Outlasting,
     /// At those that list as well.
     Listing,
     /// Where a publish without an answer may have gone direct.
@@ -48,17 +52,17 @@ const fn kind(id: &'static str, group: Group, doubles: Doubles, what: &'static s
     Kind { id, group, doubles, what }
 }
 
-use Doubles::{Blind, Direct, Listing, Never};
+use Doubles::{Blind, Direct, Listing, Never, Outlasting};
 use Group::{Agent, Hook, Keys, Limits, Machine, Network, Redis, Worker};
 
 /// All kinds.
 pub(crate) const KINDS: &[Kind] = &[
     kind("worker-kill", Worker, Blind, "kill -9 of a worker with runs in flight; another is started"),
     kind("worker-stop", Worker, Listing, "SIGSTOP of a worker for longer than the lease, then SIGCONT"),
-    kind("worker-term", Worker, Never, "SIGTERM of a worker with runs in flight: exit code 0; another is started"),
+    kind("worker-term", Worker, Outlasting, "SIGTERM of a worker with runs in flight: exit code 0; another is started"),
     kind("worker-cut", Worker, Blind, "one worker reaches no Redis and no Sentinel for longer than a lease"),
     kind("hook-kill", Hook, Blind, "kill -9 of a hook; it is started again at once"),
-    kind("hook-term", Hook, Never, "SIGTERM of a hook: exit code 0; it is started again"),
+    kind("hook-term", Hook, Outlasting, "SIGTERM of a hook: exit code 0; it is started again"),
     kind("asleep", Hook, Blind, "no worker (scaled to zero), alerts come in, FLUSHALL and kill -9 of both hooks"),
     kind("failover", Redis, Never, "planned failover (SENTINEL FAILOVER)"),
     kind("master-kill", Redis, Never, "kill -9 of the master; it comes back as a replica"),
@@ -117,7 +121,7 @@ impl Kind {
         match self.doubles {
             // What was delayed arrives after the delay.
             Listing => 7.0,
-            Never | Blind | Direct => 2.0,
+            Never | Blind | Direct | Outlasting => 2.0,
         }
     }
 
@@ -125,7 +129,7 @@ impl Kind {
     pub(crate) fn allows(self, at: Sight) -> bool {
         match self.doubles {
             Never => false,
-            Blind => at == Sight::Blind,
+            Blind | Outlasting => at == Sight::Blind,
             Listing | Direct => true,
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use uuid::{Uuid, uuid};
 
-use crate::kinds::{Doubles, Kind, Sight};
+use crate::kinds::{Doubles, GRACE, Kind, Sight};
 
 const NAMESPACE: Uuid = uuid!("6f1d6a0e-52c5-4f0e-9a53-3f1b7f0c2a11");
 /// Entries of one incident at most, published again ones included.
@@ -83,6 +83,8 @@ pub(crate) struct Injected {
     pub(crate) wait: Option<f64>,
     /// Sentinel's part: seconds from the fault to that first write.
     pub(crate) redis: Option<f64>,
+    /// What was accepted and had not run at that first write.
+    pub(crate) caught_up: CaughtUp,
     pub(crate) note: String,
 }
 
@@ -94,6 +96,7 @@ impl Injected {
         let window = match self.kind.doubles {
             // What was posted meanwhile may have been published without an answer.
             Doubles::Direct => (self.start - PUBLISHED_WITHIN..=self.end + JUST_BEFORE).contains(&alert.at),
+            Doubles::Outlasting if length(&alert.order) <= GRACE.as_secs_f64() => false,
             _ => (from..=to).contains(&at),
         };
         concerned && self.kind.allows(alert.sight) && window
@@ -176,13 +179,49 @@ impl Verdict {
     }
 }
 
-/// Fills in how long incidents had to wait because of each fault.
-pub(crate) fn waits(faults: &mut [Injected], posted: &[Posted], ran: &[Ran]) {
+/// Seconds from the first write on a usable master to the last first run of what was accepted before that write and had
+/// not run by then, at each agent; `None` if there was nothing.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct CaughtUp {
+    pub(crate) listing: Option<f64>,
+    pub(crate) blind: Option<f64>,
+    /// What has not run yet.
+    #[serde(skip)]
+    pub(crate) open: usize,
+}
+
+/// How what came in since `start` and was accepted before `usable` was caught up with; Unix seconds.
+pub(crate) fn caught_up(posted: &[Posted], ran: &[Ran], start: f64, usable: f64) -> CaughtUp {
+    let first = first_runs(ran);
+    let mut all = CaughtUp::default();
+    let unread = posted
+        .iter()
+        .filter(|alert| alert.at >= start - JUST_BEFORE && alert.accepted.is_some_and(|accepted| accepted <= usable));
+    for alert in unread {
+        let Some(at) = first.get(alert.fingerprint.as_str()) else {
+            all.open += 1;
+            continue;
+        };
+        let place = if alert.sight == Sight::Listing { &mut all.listing } else { &mut all.blind };
+        if *at > usable {
+            *place = Some(place.unwrap_or_default().max(at - usable));
+        }
+    }
+    all
+}
+
+fn first_runs(ran: &[Ran]) -> HashMap<&str, f64> {
     let mut first: HashMap<&str, f64> = HashMap::new();
     for run in ran {
         let at = first.entry(&run.fingerprint).or_insert(run.at);
         *at = at.min(run.at);
     }
+    first
+}
+
+/// Fills in how long incidents had to wait because of each fault.
+pub(crate) fn waits(faults: &mut [Injected], posted: &[Posted], ran: &[Ran]) {
+    let first = first_runs(ran);
     for fault in faults {
         let during = posted.iter().filter(|alert| (fault.start - JUST_BEFORE..=fault.end).contains(&alert.at));
         fault.wait =

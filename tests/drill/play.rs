@@ -11,7 +11,7 @@ use crate::faults;
 use crate::kinds::Sight;
 use crate::load::Load;
 use crate::options::Options;
-use crate::oracle::{Injected, Posted, Ran, Verdict, judge, waits};
+use crate::oracle::{CaughtUp, Injected, Posted, Ran, Verdict, caught_up, judge, waits};
 use crate::plain::Plain;
 use crate::runs::Runs;
 use crate::schedule::{Planned, Schedule};
@@ -20,6 +20,8 @@ use line_tests::screen::Screen;
 
 /// Longest wait for the line to be at work, and for an incident to run after a fault.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for what was unread at a fault to run.
+const CATCH_UP: Duration = Duration::from_secs(10);
 /// Time between two looks at everything.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time between two looks at the agents' logs.
@@ -130,6 +132,7 @@ async fn one_fault(
         resume: None,
         wait: None,
         redis,
+        caught_up: CaughtUp::default(),
         note: note.clone(),
     });
     if let Some(error) = failed {
@@ -144,8 +147,12 @@ async fn one_fault(
     }
     stage.all_running()?;
     let resume = resume?;
+    let caught_up = match usable {
+        Some(usable) => all_caught_up(watch, start, usable).await?,
+        None => CaughtUp::default(),
+    };
     if let Some(fault) = played.faults.last_mut() {
-        fault.resume = Some(resume);
+        (fault.resume, fault.caught_up) = (Some(resume), caught_up);
     }
     let count = played.faults.len();
     let millis = resume * 1000.0;
@@ -165,6 +172,21 @@ async fn at_work(watch: &mut Watch, from: f64) -> Result<f64> {
         first.map(|at| at - from)
     })
     .await
+}
+
+/// Waits until what was accepted before `usable` has run, but not for ever: what may be on its way without an answer
+/// waits longer, and the judgement at the end knows it.
+async fn all_caught_up(watch: &mut Watch, start: f64, usable: f64) -> Result<CaughtUp> {
+    let (runs, notes) = (&mut watch.runs, &watch.load.notes);
+    let mut seen = CaughtUp::default();
+    let done = eventually_ok_every(RUNS_EVERY, "what was unread to run", CATCH_UP, async || {
+        seen = caught_up(&notes.all(), runs.read()?, start, usable);
+        ensure!(seen.open == 0);
+        Ok(())
+    });
+    // Cut short by its patience: what was seen until then counts.
+    done.await.ok();
+    Ok(seen)
 }
 
 /// Waits until every incident that was promised is final and the stream is worked off; judges then, whatever there is.

@@ -5,8 +5,19 @@ use serde::Serialize;
 
 use crate::oracle::{Injected, Verdict};
 
-const HEADINGS: [&str; 8] =
-    ["fault", "times", "lost", "doubled", "allowed", "resume median", "resume longest", "Redis took"];
+const HEADINGS: [&str; 11] = [
+    "fault",
+    "times",
+    "lost",
+    "doubled",
+    "allowed",
+    "resume median",
+    "resume longest",
+    "longest wait",
+    "Redis took",
+    "unread, listing",
+    "unread, blind",
+];
 
 /// Everything that a run of the drill came to.
 #[derive(Debug, Serialize)]
@@ -45,6 +56,9 @@ pub(crate) struct Row {
     pub(crate) longest_wait: Option<f64>,
     /// Sentinel's and Redis' part, longest, milliseconds.
     pub(crate) redis_longest: Option<f64>,
+    /// From the first write on a usable master until all that was unread has run, longest, milliseconds.
+    pub(crate) listing_longest: Option<f64>,
+    pub(crate) blind_longest: Option<f64>,
 }
 
 /// One row for each kind, in the order of their first time.
@@ -66,6 +80,8 @@ fn row(id: &'static str, faults: &[Injected], verdict: &Verdict) -> Row {
     let ours = || faults.iter().filter(|fault| fault.kind.id == id);
     let mut resumes: Vec<f64> = ours().filter_map(|fault| fault.resume).map(|seconds| seconds * 1000.0).collect();
     resumes.sort_by(f64::total_cmp);
+    let longest =
+        |of: fn(&Injected) -> Option<f64>| ours().filter_map(of).map(|seconds| seconds * 1000.0).reduce(f64::max);
     Row {
         fault: id,
         times: ours().count(),
@@ -74,8 +90,10 @@ fn row(id: &'static str, faults: &[Injected], verdict: &Verdict) -> Row {
         allowed: extra(&verdict.allowed),
         resume_median: resumes.get(resumes.len() / 2).copied(),
         resume_longest: resumes.last().copied(),
-        longest_wait: ours().filter_map(|fault| fault.wait).map(|seconds| seconds * 1000.0).reduce(f64::max),
-        redis_longest: ours().filter_map(|fault| fault.redis).map(|seconds| seconds * 1000.0).reduce(f64::max),
+        longest_wait: longest(|fault| fault.wait),
+        redis_longest: longest(|fault| fault.redis),
+        listing_longest: longest(|fault| fault.caught_up.listing),
+        blind_longest: longest(|fault| fault.caught_up.blind),
     }
 }
 
@@ -101,6 +119,8 @@ pub(crate) fn render(rows: &[Row]) -> String {
             time(row.resume_longest),
             time(row.longest_wait),
             time(row.redis_longest),
+            time(row.listing_longest),
+            time(row.blind_longest),
         ]);
     }
     format!("{}\n\n", table.trim_fmt())
@@ -129,7 +149,7 @@ impl Report {
 mod tests {
     use super::*;
     use crate::kinds::find;
-    use crate::oracle::Finding;
+    use crate::oracle::{CaughtUp, Finding};
 
     fn fault(id: &str, resume: f64) -> Injected {
         let kind = find(id).expect("a kind");
@@ -141,6 +161,7 @@ mod tests {
             resume: Some(resume),
             wait: Some(1.0),
             redis: None,
+            caught_up: CaughtUp { listing: Some(0.3), ..CaughtUp::default() },
             note: String::new(),
         }
     }
@@ -180,6 +201,8 @@ mod tests {
             resume_longest: Some(400.0),
             longest_wait: Some(1000.0),
             redis_longest: None,
+            listing_longest: Some(300.0),
+            blind_longest: None,
         };
         assert_eq!(rows.first(), Some(&failover));
         assert_eq!(rows.get(1).map(|row| (row.lost, row.allowed)), Some((0, 1)));

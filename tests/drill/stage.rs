@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::disk::Disk;
-use crate::kinds::{LEASE, Sight, UNCERTAIN};
+use crate::kinds::{GRACE, LEASE, Sight, UNCERTAIN};
 use crate::lives::Lives;
 use crate::options::{Control, Options};
 
@@ -201,7 +201,7 @@ fn common(config: &Path) -> Settings {
         .with("CONFIG", config.to_string_lossy())
         .with("MIN_IDLE_MS", LEASE.as_millis().to_string())
         .with("BLOCK_MS", "1000")
-        .with("SHUTDOWN_GRACE", "15s")
+        .with("SHUTDOWN_GRACE", format!("{}s", GRACE.as_secs()))
         .with("DISPATCHER_WORKERS", "20")
 }
 

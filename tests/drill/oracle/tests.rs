@@ -18,7 +18,17 @@ fn run(number: u64, at: f64) -> Ran {
 
 fn fault(id: &str, start: f64, sight: Option<Sight>) -> Injected {
     let kind = find(id).unwrap_or(*crate::kinds::KINDS.first().expect("a kind"));
-    Injected { kind, start, end: start + 1.0, sight, resume: None, wait: None, redis: None, note: String::new() }
+    Injected {
+        kind,
+        start,
+        end: start + 1.0,
+        sight,
+        resume: None,
+        wait: None,
+        redis: None,
+        caught_up: CaughtUp::default(),
+        note: String::new(),
+    }
 }
 
 #[test]
@@ -27,6 +37,30 @@ fn the_longest_wait_is_that_of_what_came_in_meanwhile() {
     let posted = [alert(1, Sight::Blind), alert(2, Sight::Blind), alert(3, Sight::Blind)];
     waits(&mut faults, &posted, &[run(1, 104.0), run(1, 109.0), run(2, 102.0)]);
     assert_eq!(faults.map(|fault| fault.wait), [Some(4.0), None]);
+}
+
+#[test]
+fn what_was_accepted_before_a_master_could_be_used_is_caught_up_with() {
+    let mut posted: Vec<_> = (1..=5).map(|number| alert(number, Sight::Listing)).collect();
+    posted[1].sight = Sight::Blind;
+    posted[3].accepted = Some(120.0);
+    posted[4].at = 90.0;
+    let ran = [run(1, 109.0), run(1, 130.0), run(2, 111.5), run(4, 125.0), run(5, 140.0)];
+    let seen = caught_up(&posted, &ran, 100.5, 108.0);
+    assert_eq!(seen, CaughtUp { listing: Some(1.0), blind: Some(3.5), open: 1 });
+    assert_eq!(caught_up(&posted, &ran, 100.5, 115.0), CaughtUp { listing: None, blind: None, open: 1 });
+}
+
+#[test]
+fn only_a_run_that_outlasts_the_grace_is_lost_with_its_process() {
+    let cases = [("hang", Sight::Blind, true), ("hang", Sight::Listing, false), ("slow 8", Sight::Blind, false)];
+    for (order, sight, allowed) in cases {
+        let mut posted = alert(1, sight);
+        posted.order = order.into();
+        let ran = [run(1, 101.0), run(1, 140.0)];
+        let verdict = judge(&[posted], &ran, &HashMap::new(), &[fault("worker-term", 103.0, None)]);
+        assert_eq!(verdict.allowed.len() == 1, allowed, "{order} {sight:?}");
+    }
 }
 
 #[test]
