@@ -24,6 +24,7 @@ use tokio::sync::watch::Receiver;
 use crate::incident::{Incident, STEP};
 use index::{Counts, Index, Mark};
 use item::{Offer, Progress, Sent, Tombstone, incident_key};
+use store::chunks::Accepted;
 use store::{Error, Op, Store};
 use writer::{Reopen, Writer};
 
@@ -91,36 +92,41 @@ impl Outbox {
     /// Accepts incidents: on disk, where there is a file, when this returns. Known ones are left as they are.
     /// `offer`: what is about to happen to them.
     pub async fn accept(&self, incidents: &[Incident], offer: Offer) -> Result<(), Error> {
-        let ops = self.enter(incidents, offer)?;
-        if ops.is_empty() {
+        let new = self.enter(incidents, offer)?;
+        if new.is_empty() {
             return Ok(());
         }
-        let result = if self.is_durable() {
-            self.writer.commit(ops.clone()).await
-        } else {
-            self.writer.later(ops.clone());
-            Ok(())
-        };
+        let result = self.write(&new).await;
         if result.is_err() {
             let mut index = self.lock();
-            for op in &ops {
-                if let Op::Accept(_, incident, _) = op {
-                    index.remove(&incident.workflow_id);
-                }
+            for (_, progress, _) in &new {
+                index.remove(&progress.id);
             }
         }
         self.changed.notify_one();
         result
     }
 
-    fn enter(&self, incidents: &[Incident], offer: Offer) -> Result<Vec<Op>, Error> {
+    async fn write(&self, new: &[(u64, Progress, &Incident)]) -> Result<(), Error> {
+        let accept = |(number, progress, incident): &(u64, Progress, &Incident)| {
+            Ok(Op::Accept(*number, Accepted::new(incident, progress)?))
+        };
+        let ops = new.iter().map(accept).collect::<Result<_, Error>>()?;
+        if self.is_durable() {
+            return self.writer.commit(ops).await;
+        }
+        self.writer.later(ops);
+        Ok(())
+    }
+
+    fn enter<'a>(&self, incidents: &'a [Incident], offer: Offer) -> Result<Vec<(u64, Progress, &'a Incident)>, Error> {
         let (mut index, now) = (self.lock(), Instant::now());
         if index.len() + incidents.len() > self.settings.most_open {
             return Err(Error::Full);
         }
         let new = incidents.iter().filter_map(|incident| {
             let (number, progress) = index.add(&incident.workflow_id, &incident.agent_target, offer, now)?;
-            Some(Op::Accept(number, Box::new(incident.clone()), progress))
+            Some((number, progress, incident))
         });
         Ok(new.collect())
     }

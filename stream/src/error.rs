@@ -52,6 +52,11 @@ impl Error {
         self.code.as_deref()
     }
 
+    /// The key of an XINFO is not there.
+    pub fn is_no_such_key(&self) -> bool {
+        self.code() == Some("ERR") && self.text.contains("no such key")
+    }
+
     /// The command may have been applied, now or later: it was sent and no answer came.
     pub fn uncertain(&self) -> bool {
         self.uncertain

@@ -98,7 +98,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("xgroup|delconsumer", "w", "XGROUP DELCONSUMER {none} g c"),
     ("xinfo|groups", "hws", "XINFO GROUPS {none}"),
     ("xinfo|consumers", "w", "XINFO CONSUMERS {none} g"),
-    ("xinfo|stream", "s", "XINFO STREAM {none}"),
+    ("xinfo|stream", "hs", "XINFO STREAM {none}"),
     ("type", "hw", "TYPE {none}"),
     ("wait", "h", "WAIT 0 1"),
 ];

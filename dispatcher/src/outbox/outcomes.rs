@@ -8,6 +8,7 @@ use redis::{Cmd, Pipeline, Value};
 use redis_stream::connection::{Link, Session};
 use redis_stream::entry::Entry;
 use redis_stream::error::Error;
+use redis_stream::id::EntryId;
 use redis_stream::value;
 
 use super::history::History;
@@ -27,6 +28,8 @@ const PAGE: usize = 500;
 const TOKEN_EVERY: u32 = 20;
 /// Records of one round trip.
 const BATCH: usize = 100;
+/// Before the first.
+const START: &str = "0-0";
 /// The note with the id of the last outcome that was read.
 const CURSOR: &str = "outcomes";
 
@@ -72,12 +75,18 @@ impl Outcomes {
 
     async fn stored_cursor(&self) -> String {
         let stored = self.outbox.read(|store| store.note(CURSOR)).await.ok().flatten();
-        stored.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| "0-0".to_owned())
+        stored.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| START.to_owned())
     }
 
     /// Reads what is new, all of it; how many there were.
     async fn read(&self, session: &Session, cursor: &mut String) -> Result<usize, Error> {
         let mut count = 0;
+        if newest(session).await?.is_none_or(|newest| newest < cursor.parse().unwrap_or_default()) {
+            if cursor != START {
+                tracing::warn!(%cursor, "Redis has forgotten outcomes that were read; those that it has are read again");
+            }
+            START.clone_into(cursor);
+        }
         loop {
             let mut cmd = Cmd::new();
             cmd.arg("XREAD").arg("COUNT").arg(PAGE).arg("STREAMS").arg(OUTCOMES).arg(&*cursor);
@@ -134,6 +143,18 @@ impl Outcomes {
             tombstone.copy = tombstone.copy.take().filter(|copy| !copy.fields.is_empty());
         }
         Ok(all)
+    }
+}
+
+/// Id of the newest outcome there ever was in the stream, if there is one. Ids come from Redis' clock: after a loss they
+/// can begin again far below what was read before, e.g. when a clock that was ahead has been put right.
+async fn newest(session: &Session) -> Result<Option<EntryId>, Error> {
+    let mut cmd = Cmd::new();
+    cmd.arg("XINFO").arg("STREAM").arg(OUTCOMES);
+    match session.run(&cmd).await {
+        Ok(info) => Ok(value::field(&info, "last-generated-id").and_then(value::text).and_then(|id| id.parse().ok())),
+        Err(error) if error.is_no_such_key() => Ok(None),
+        Err(error) => Err(error.while_doing("XINFO STREAM")),
     }
 }
 

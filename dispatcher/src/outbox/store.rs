@@ -1,8 +1,11 @@
 //! The file: what is written together is on disk together, or not at all.
 //!
-//! `incidents`: number -> incident, written once. `progress`: number -> what changes of it. Numbers grow: their order is
-//! the order of acceptance. `tombstones`: incident -> what is kept of it. `notes`: cursor, token.
+//! [`chunks`]: the incidents by number, written once. `progress`: number -> what has changed of it since. Numbers grow:
+//! their order is the order of acceptance. `tombstones`: incident -> what is kept of it. `notes`: cursor, token.
 
+pub mod chunks;
+
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,8 +17,8 @@ use serde::de::DeserializeOwned;
 
 use super::item::{Progress, Tombstone};
 use crate::incident::Incident;
+use chunks::{Accepted, Chunks, Reader};
 
-const INCIDENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("incidents");
 const PROGRESS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("progress");
 const TOMBSTONES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tombstones");
 const NOTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("notes");
@@ -47,7 +50,7 @@ fn unusable(error: impl Into<redb::Error>) -> Error {
 #[derive(Debug, Clone)]
 pub enum Op {
     /// A new incident.
-    Accept(u64, Box<Incident>, Progress),
+    Accept(u64, Accepted),
     /// What is new of it.
     Progress(u64, Progress),
     /// It is not open any more.
@@ -58,6 +61,12 @@ pub enum Op {
     Forget(String),
     /// A note.
     Note(&'static str, Vec<u8>),
+}
+
+impl Op {
+    fn accepted(&self) -> Option<(u64, &Accepted)> {
+        if let Self::Accept(number, accepted) = self { Some((*number, accepted)) } else { None }
+    }
 }
 
 /// The open database.
@@ -101,25 +110,18 @@ impl Store {
     pub fn progress(&self) -> Result<Vec<(u64, Progress)>, Error> {
         let read = self.0.begin_read().map_err(unusable)?;
         let table = read.open_table(PROGRESS).map_err(unusable)?;
-        let mut all = Vec::new();
+        let mut since = HashMap::new();
         for row in table.iter().map_err(unusable)? {
             let (number, value) = row.map_err(unusable)?;
-            all.push((number.value(), parse(value.value())?));
+            since.insert(number.value(), parse(value.value())?);
         }
-        Ok(all)
+        let first = Reader::open(&read)?.first_progress()?.into_iter();
+        Ok(first.map(|(number, first)| (number, since.remove(&number).unwrap_or(first))).collect())
     }
 
     /// These incidents; what is not there any more is left out.
     pub fn incidents(&self, numbers: &[u64]) -> Result<Vec<(u64, Incident)>, Error> {
-        let read = self.0.begin_read().map_err(unusable)?;
-        let table = read.open_table(INCIDENTS).map_err(unusable)?;
-        let mut found = Vec::with_capacity(numbers.len());
-        for number in numbers {
-            if let Some(value) = table.get(number).map_err(unusable)? {
-                found.push((*number, parse(value.value())?));
-            }
-        }
-        Ok(found)
+        Reader::open(&self.0.begin_read().map_err(unusable)?)?.incidents(numbers)
     }
 
     /// These tombstones; what is not there is left out.
@@ -174,21 +176,21 @@ fn builder() -> Builder {
 }
 
 fn write(transaction: &WriteTransaction, ops: &[Op]) -> Result<(), Error> {
-    let mut incidents = transaction.open_table(INCIDENTS).map_err(unusable)?;
+    let mut chunks = Chunks::open(transaction)?;
+    let mut accepted: Vec<_> = ops.iter().filter_map(Op::accepted).collect();
+    accepted.sort_unstable_by_key(|(number, _)| *number);
+    chunks.accept(accepted.into_iter())?;
     let mut progress = transaction.open_table(PROGRESS).map_err(unusable)?;
     let mut tombstones = transaction.open_table(TOMBSTONES).map_err(unusable)?;
     let mut notes = transaction.open_table(NOTES).map_err(unusable)?;
     for op in ops {
         match op {
-            Op::Accept(number, incident, first) => {
-                incidents.insert(number, text(incident)?.as_slice()).map_err(unusable)?;
-                progress.insert(number, text(first)?.as_slice()).map_err(unusable)?;
-            }
-            Op::Progress(number, now) => {
+            // Something that is said of a closed one came too late.
+            Op::Progress(number, now) if chunks.has(*number)? => {
                 progress.insert(number, text(now)?.as_slice()).map_err(unusable)?;
             }
             Op::Close(number) => {
-                incidents.remove(number).map_err(unusable)?;
+                chunks.close(*number)?;
                 progress.remove(number).map_err(unusable)?;
             }
             Op::Bury(tombstone) => {
@@ -200,6 +202,7 @@ fn write(transaction: &WriteTransaction, ops: &[Op]) -> Result<(), Error> {
             Op::Note(name, value) => {
                 notes.insert(*name, value.as_slice()).map_err(unusable)?;
             }
+            Op::Accept(..) | Op::Progress(..) => {}
         }
     }
     Ok(())

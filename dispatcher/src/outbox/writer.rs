@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
@@ -13,6 +13,10 @@ use super::store::{Error, Op, Store};
 const TOGETHER: usize = 5_000;
 /// Jobs that wait at most.
 const QUEUE: usize = 50_000;
+/// A commit waits for more to come along as long as it keeps coming, in parts of the time that the last one took: the
+/// gap that ends it, and all of it.
+const GAP_PART: u32 = 8;
+const WAIT_PART: u32 = 2;
 /// How long a change that nobody waits for may wait for others.
 const LAZY: Duration = Duration::from_millis(20);
 /// From one try to use a broken file again to the next.
@@ -43,7 +47,7 @@ impl Writer {
         let (jobs, queue) = sync_channel(QUEUE);
         let store = Arc::new(RwLock::new(Some(Arc::new(store))));
         let (report, trouble) = watch::channel(None);
-        let desk = Desk { reopen, store: Arc::clone(&store), queue, report, owed: VecDeque::new() };
+        let desk = Desk { reopen, store: Arc::clone(&store), queue, report, owed: VecDeque::new(), shared: None };
         let thread = std::thread::Builder::new().name("outbox".into()).spawn(move || desk.run())?;
         Ok(Self { jobs, store, trouble, thread: Some(thread) })
     }
@@ -95,6 +99,8 @@ struct Desk {
     report: watch::Sender<Option<Error>>,
     /// Changes that are known to everybody and not on disk yet.
     owed: VecDeque<Op>,
+    /// How long the last commit took, if several waited for it.
+    shared: Option<Duration>,
 }
 
 impl Desk {
@@ -112,15 +118,8 @@ impl Desk {
 
     /// One commit for everything that is waiting.
     fn serve(&mut self, first: Job) {
-        let mut jobs = vec![first];
-        let mut count: usize = jobs.iter().map(|job| job.ops.len()).sum();
-        while count < TOGETHER {
-            let somebody_waits = jobs.iter().any(|job| job.answer.is_some());
-            let next = if somebody_waits { self.queue.try_recv().ok() } else { self.queue.recv_timeout(LAZY).ok() };
-            let Some(job) = next else { break };
-            count += job.ops.len();
-            jobs.push(job);
-        }
+        let mut jobs = self.gather(first);
+        let begun = Instant::now();
         self.pay();
         let ops: Vec<Op> = jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.ops)).collect();
         let waited_for = jobs.iter().any(|job| job.answer.is_some());
@@ -129,10 +128,28 @@ impl Desk {
             // What somebody waits for is theirs to repeat.
             self.owed.extend(ops.into_iter().filter(|op| !waited_for || !matches!(op, Op::Accept(..))));
         }
-        for answer in jobs.into_iter().filter_map(|job| job.answer) {
+        let answers: Vec<_> = jobs.into_iter().filter_map(|job| job.answer).collect();
+        self.shared = (answers.len() > 1).then(|| begun.elapsed());
+        for answer in answers {
             // Nobody may be waiting any more.
             let _ = answer.send(result.clone());
         }
+    }
+
+    /// What is waiting. Where several have shared the last commit they will come again at once: so that they do not
+    /// split into two parties that take turns, it waits a little for them.
+    fn gather(&self, first: Job) -> Vec<Job> {
+        let (begun, mut count, mut jobs) = (Instant::now(), first.ops.len(), vec![first]);
+        let took = self.shared.unwrap_or_default();
+        while count < TOGETHER {
+            let somebody_waits = jobs.iter().any(|job| job.answer.is_some());
+            let left = (took / WAIT_PART).saturating_sub(begun.elapsed());
+            let wait = if somebody_waits { left.min(took / GAP_PART) } else { LAZY };
+            let Ok(job) = self.queue.recv_timeout(wait) else { break };
+            count += job.ops.len();
+            jobs.push(job);
+        }
+        jobs
     }
 
     /// Writes what is owed, opening the file anew where it was given up.

@@ -131,6 +131,24 @@ async fn redis_comes_back_with_an_old_snapshot() -> Result<()> {
     scene.once()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn outcomes_that_begin_again_below_what_was_read_are_read() -> Result<()> {
+    // Too rare a round to help.
+    let scene = Scene::with(AgentKind::V10, |settings| settings.with("OUTBOX_ROUND", "1h")).await?;
+    let _worker = scene.worker().await?;
+    let mut books = scene.books().await?;
+    let in_an_hour = (jiff::Timestamp::now().as_millisecond() + 3_600_000).to_string();
+    // As a server writes whose clock is ahead; what comes after it has ids above it.
+    books.0.cmd(&["XADD", "incident:outcomes", &in_an_hour, "workflow_id", "am-1"]).await?;
+    scene.post(&burst(1, 3, "echo")).await?;
+    scene.ran(3).await?;
+    scene.closed().await?;
+    books.0.cmd(&["FLUSHALL"]).await?;
+    scene.post(&burst(11, 3, "echo")).await?;
+    scene.ran(6).await?;
+    scene.closed().await
+}
+
 async fn six_ends_after(scene: &Scene) -> Result<()> {
     scene.post(&burst(1, 3, "echo")).await?;
     scene.post(&[Alert::firing(11, "fail")]).await?;
