@@ -1,6 +1,7 @@
 //! Redis stays away: agents get what was accepted directly, and the runs outlive the hook.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use line_tests::alerts::{Alert, burst};
 use line_tests::{AgentKind, eventually};
 
@@ -54,6 +55,28 @@ async fn the_hook_alone_finishes_everything_without_any_redis() -> Result<()> {
     ensure!((buried - 1.0).abs() < 0.1, "{buried}");
     // It has ended, and the outbox knows.
     scene.post(&alerts).await?;
+    scene.closed().await?;
+    scene.once()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_without_an_answer_goes_directly_only_when_there_was_time_for_one() -> Result<()> {
+    const UNCERTAIN: f64 = 8.0;
+    let scene = Scene::with(AgentKind::V10, |settings| {
+        settings.with("DIRECT_AFTER", "1s").with("DIRECT_AFTER_UNCERTAIN", format!("{UNCERTAIN}s"))
+    })
+    .await?;
+    let mut books = scene.books().await?;
+    // What is sent meanwhile is carried out when it ends, whoever sent it.
+    books.0.cmd(&["CLIENT", "PAUSE", "60000", "WRITE"]).await?;
+    let posted = Timestamp::now().as_duration().as_secs_f64();
+    scene.post(&burst(1, 1, "echo")).await?;
+    scene.ran(1).await?;
+    let waited = scene.agent.executions_from_log()?.first().context("a run without a line")?.t - posted;
+    ensure!(waited >= UNCERTAIN, "given to the agent after {waited} s");
+    ensure!(scene.hook.program.log().contains("uncertain=true"), "{}", scene.hook.program.log());
+    books.0.cmd(&["CLIENT", "UNPAUSE"]).await?;
+    let _worker = scene.worker().await?;
     scene.closed().await?;
     scene.once()
 }
