@@ -8,10 +8,14 @@ use line_tests::line::{DATABASE, Member, Settings};
 use line_tests::{Client, Keda, Redis, RedisOptions};
 use tonic::{Code, Status};
 
+#[path = "scaler/aging.rs"]
+mod aging;
 #[path = "scaler/counting.rs"]
 mod counting;
 #[path = "scaler/failing.rs"]
 mod failing;
+#[path = "scaler/histories.rs"]
+mod histories;
 #[path = "scaler/losing.rs"]
 mod losing;
 #[path = "scaler/refusing.rs"]
