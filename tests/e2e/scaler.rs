@@ -44,6 +44,11 @@ impl Desk {
         Ok(Self { redis, scaler, keda, client })
     }
 
+    /// Runs a command that may take long on a busy machine.
+    async fn at_length(&mut self, words: &[&str]) -> Result<()> {
+        self.redis.database(DATABASE).await?.with_timeout(PATIENCE * 2).cmd(words).await.map(drop)
+    }
+
     /// Runs a command given as words with blanks between.
     async fn redis(&mut self, command: &str) -> Result<()> {
         let words: Vec<&str> = command.split_whitespace().collect();

@@ -179,13 +179,10 @@ async fn count(session: &Session, stream: &str, span: &Span) -> Result<Counted, 
         let ids = page(session, stream, after, Some(span.upto), wanted).await?;
         let found = ids.len() as u64;
         entries += found;
-        let last = ids.last().copied().filter(|last| *last < span.upto && found >= wanted);
-        match last {
-            None => return Ok(Counted { entries, complete: true }),
-            Some(_) if entries >= span.limit || begin.elapsed() > WITHIN => {
-                return Ok(Counted { entries, complete: false });
-            }
-            Some(last) => after = last,
+        after = ids.last().copied().unwrap_or(after);
+        let complete = found < wanted || after >= span.upto;
+        if complete || entries >= span.limit || begin.elapsed() > WITHIN {
+            return Ok(Counted { entries, to: after, complete });
         }
         if asked.elapsed() < QUICK {
             size = (size * 2).min(PAGES.1);

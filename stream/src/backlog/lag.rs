@@ -142,6 +142,8 @@ pub struct Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Of {
     Unread,
+    /// What a count of unread entries that took too long has left.
+    Rest,
     Delivered,
 }
 
@@ -150,6 +152,8 @@ enum Of {
 pub struct Counted {
     /// Entries found.
     pub entries: u64,
+    /// The last of them; where the count began, if none was found.
+    pub to: EntryId,
     /// There are no more.
     pub complete: bool,
 }
@@ -170,6 +174,8 @@ struct Memory {
     anchor: EntryId,
     low: u64,
     exact: bool,
+    /// Between these two ids, unread entries were not counted: the first was the last that was.
+    rest: Option<(EntryId, EntryId)>,
     /// What the last count said, or the ids.
     counted: u64,
     /// Readings since the entries were counted, or the ids were enough.
@@ -201,7 +207,12 @@ impl Tracker {
         }
         let (after, upto) = (memory.facts.standing.position, facts.standing.position);
         if after == upto {
-            return self.carry(facts, 0);
+            return match memory.rest.filter(|_| memory.low < self.limits.unread) {
+                Some((after, upto)) => {
+                    Step::Count(Span { after, upto, limit: self.limits.unread - memory.low, of: Of::Rest })
+                }
+                None => self.carry(facts, 0),
+            };
         }
         Step::Count(Span { after, upto, limit: self.limits.delivered, of: Of::Delivered })
     }
@@ -212,6 +223,7 @@ impl Tracker {
             Of::Delivered if counted.complete => self.carry(facts, counted.entries),
             Of::Delivered => self.count_unread(facts),
             Of::Unread => Step::Known(self.settle(facts, counted)),
+            Of::Rest => self.resume(facts, counted),
         }
     }
 
@@ -221,11 +233,23 @@ impl Tracker {
         Step::Count(Span { after, upto, limit: self.limits.unread, of: Of::Unread })
     }
 
-    fn settle(&mut self, facts: &Facts, Counted { entries, complete }: Counted) -> Lag {
+    fn settle(&mut self, facts: &Facts, Counted { entries, to, complete }: Counted) -> Lag {
         // The ids say that one is there; if it was removed before the count, the next reading will see that.
         let low = entries.max(1);
-        self.memory = Some(Memory::new(facts, low, complete));
+        let rest = (!complete).then_some((to, facts.extent.last.unwrap_or_default()));
+        self.memory = Some(Memory { rest, ..Memory::new(facts, low, complete) });
         if complete { Lag::exact(low, Method::Counted) } else { Lag::at_least(low, facts) }
+    }
+
+    /// Goes on with a count that was cut off in the reading before.
+    fn resume(&mut self, facts: &Facts, Counted { entries, to, complete }: Counted) -> Step {
+        if let Some(memory) = &mut self.memory {
+            memory.low += entries;
+            memory.counted = memory.low;
+            memory.exact = complete;
+            memory.rest = memory.rest.filter(|_| !complete).map(|(_, upto)| (to, upto));
+        }
+        self.carry(facts, 0)
     }
 
     /// The number of the last reading, brought up to date; counted anew where that cannot be true.
@@ -244,7 +268,7 @@ impl Tracker {
 
 impl Memory {
     fn new(facts: &Facts, low: u64, exact: bool) -> Self {
-        Self { facts: *facts, anchor: facts.standing.position, low, exact, counted: low, carried: 0 }
+        Self { facts: *facts, anchor: facts.standing.position, low, exact, rest: None, counted: low, carried: 0 }
     }
 
     /// How many unread entries were added since, if it is certain that this is the same stream, that the group has not
@@ -265,7 +289,7 @@ impl Memory {
         (grown && forward && behind).then_some(added)
     }
 
-    /// Whether a new count may say more. One that was cut off is worth half of what it cost, not more.
+    /// Whether a new count may say more.
     fn is_worn(&self, limits: Limits) -> bool {
         if self.exact {
             self.carried >= limits.carried && self.low <= limits.unread
@@ -276,6 +300,9 @@ impl Memory {
 
     fn carry(&self, facts: &Facts, delivered: u64) -> Option<Self> {
         let low = self.low.checked_add(self.added(facts)?)?.checked_sub(delivered).filter(|low| *low > 0)?;
+        if self.rest.is_some_and(|(counted, _)| counted < facts.standing.position) {
+            return None;
+        }
         let carried = self.carried + u32::from(*facts != self.facts);
         Some(Self { facts: *facts, anchor: self.facts.standing.position, low, carried, ..*self })
     }

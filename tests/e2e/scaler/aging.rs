@@ -98,6 +98,8 @@ async fn ids_that_are_no_time_have_no_age() -> Result<()> {
     desk.until_value(&[], 1).await?;
     ensure!(desk.seconds(&[]).await? < f64::EPSILON);
     desk.add_aged(10 * MINUTE).await?;
+    desk.redis("XGROUP CREATE incident:events dispatch-group 0").await?;
+    desk.redis("XREADGROUP GROUP dispatch-group c COUNT 1 STREAMS incident:events >").await?;
     desk.until_age(&[], 600.0).await
 }
 

@@ -166,11 +166,11 @@ async fn a_long_backlog_whose_lag_redis_does_not_know_is_answered_in_time() -> R
     let mut desk = Desk::open().await?;
     let fill =
         "local text = string.rep('x', 4096) for i = 1, 20000 do redis.call('XADD', 's', i .. '-0', 'f', text) end";
-    desk.client.cmd(&["EVAL", fill, "0"]).await?;
+    desk.at_length(&["EVAL", fill, "0"]).await?;
     desk.redis("XGROUP CREATE s dispatch-group 5-0").await?;
     desk.redis("XDEL s 10000-0").await?;
     let (found, took) = timed(value(&desk.keda, &object(&[("stream", "s")]))).await;
-    ensure!(found.is_ok_and(|found| (100..=19_994).contains(&found)) && took < ANSWER_WITHIN, "{found:?} {took:?}");
+    ensure!(found.is_ok_and(|found| (50..=19_994).contains(&found)) && took < ANSWER_WITHIN, "{found:?} {took:?}");
     figure(&format!("20000 entries of 4 KiB without a lag: {found:?} after {took:?}"));
     Ok(())
 }
@@ -180,11 +180,11 @@ async fn a_long_backlog_whose_lag_redis_does_not_know_is_answered_in_time() -> R
 async fn a_phantom_of_a_hundred_thousand_is_not_believed() -> Result<()> {
     let mut desk = Desk::open().await?;
     let fill = "for i = 1, 100040 do redis.call('XADD', 's', i .. '-0', 'f', 'v') end";
-    desk.client.cmd(&["EVAL", fill, "0"]).await?;
+    desk.at_length(&["EVAL", fill, "0"]).await?;
     desk.redis("XGROUP CREATE s dispatch-group 0").await?;
     desk.redis("XREADGROUP GROUP dispatch-group c COUNT 20 STREAMS s >").await?;
     let delete = "for i = 21, 100020 do redis.call('XDEL', 's', i .. '-0') end";
-    desk.client.cmd(&["EVAL", delete, "0"]).await?;
+    desk.at_length(&["EVAL", delete, "0"]).await?;
     let lag = object(&[("stream", "s"), ("metric", "lag")]);
     ensure!(value(&desk.keda, &lag).await? == 20, "after deletions");
     desk.redis("XREADGROUP GROUP dispatch-group c COUNT 5 STREAMS s >").await?;
@@ -208,10 +208,16 @@ async fn a_phantom_of_a_hundred_thousand_is_not_believed() -> Result<()> {
 async fn an_unchanged_stream_is_counted_once() -> Result<()> {
     let mut desk = Desk::open().await?;
     let fill = "for i = 1, 6000 do redis.call('XADD', 's', i .. '-0', 'f', 'v') end";
-    desk.client.cmd(&["EVAL", fill, "0"]).await?;
+    desk.at_length(&["EVAL", fill, "0"]).await?;
     desk.redis("XGROUP CREATE s dispatch-group 1000-0").await?;
     let lag = object(&[("stream", "s"), ("metric", "lag")]);
-    ensure!(value(&desk.keda, &lag).await? == 5000);
+    // A busy machine may need more than one reading for it.
+    eventually_ok("the whole count", PATIENCE, async || {
+        let found = value(&desk.keda, &lag).await?;
+        ensure!(found == 5000, "{found}");
+        Ok(())
+    })
+    .await?;
     let calls = async |client: &mut line_tests::Client, command: &str| -> Result<i64> {
         let stats = client.cmd(&["INFO", "commandstats"]).await?;
         let begin = format!("cmdstat_{command}:calls=");
@@ -227,8 +233,8 @@ async fn an_unchanged_stream_is_counted_once() -> Result<()> {
     .await?;
     let now = calls(&mut desk.client, "xrange").await?;
     ensure!(pages > 0 && now == pages, "{pages} pages were read, then {now}");
-    let metric = desk.scaler.metric("scaler_lag_method_total", "by=\"counted\",certainty=\"exact\"").await?;
-    ensure!((metric - 1.0).abs() < 0.1, "{metric}");
+    let carried = desk.scaler.metric("scaler_lag_method_total", "by=\"carried\",certainty=\"exact\"").await?;
+    ensure!(carried > 3.5, "{carried}");
     let shown = desk.scaler.metric("scaler_entries", "kind=\"lag\"").await?;
     ensure!((shown - 5000.0).abs() < 0.1, "{shown}");
     Ok(())
