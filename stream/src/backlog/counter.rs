@@ -103,7 +103,7 @@ impl Counter {
         self.waiting.ask(&mut pipeline);
         let mut answers = session.pipe(&pipeline).await?.into_iter();
         let mut answer = || answers.next().unwrap_or_else(|| Err(Error::unexpected("a pipeline", &"too few answers")));
-        let standing = read("XINFO GROUPS", answer(), is_missing, |groups| Standing::find(groups, &self.group))?;
+        let standing = read("XINFO GROUPS", answer(), is_missing, |groups| Standing::find(groups, &self.group).ok())?;
         let extent = read("XINFO STREAM", answer(), is_missing, Extent::parse)?;
         let rows = read("XPENDING", answer(), is_no_group, facts::rows)?.unwrap_or_default();
         let now_ms = read("TIME", answer(), |_| false, facts::milliseconds)?.unwrap_or_default();

@@ -1,12 +1,16 @@
 //! What Redis says of a stream and a group, read from raw replies. Pure.
 //!
-//! `None` is an answer that is not understood: an error, never a zero.
+//! `None` or [`NotUnderstood`] is an answer that cannot be read: an error, never a zero.
 
 use redis::Value;
 
 use super::Row;
 use crate::id::EntryId;
 use crate::value;
+
+/// An answer of another shape than is documented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotUnderstood;
 
 /// The entries of a stream (`XINFO STREAM`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +33,7 @@ impl Extent {
     /// Reads `XINFO STREAM`.
     pub fn parse(info: &Value) -> Option<Self> {
         let number = |name| value::field(info, name).and_then(value::int).and_then(|n| u64::try_from(n).ok());
-        let (first, last) = (entry(info, "first-entry")?, entry(info, "last-entry")?);
+        let (first, last) = (entry(info, "first-entry").ok()?, entry(info, "last-entry").ok()?);
         let top = value::field(info, "last-generated-id").and_then(id)?;
         let max_deleted = value::field(info, "max-deleted-entry-id").map_or(Some(EntryId::ZERO), id)?;
         Some(Self { length: number("length")?, added: number("entries-added"), top, max_deleted, first, last })
@@ -41,11 +45,14 @@ impl Extent {
     }
 }
 
-/// `Some(None)`: there is no such entry, the stream is empty.
-fn entry(info: &Value, name: &str) -> Option<Option<EntryId>> {
-    match value::field(info, name)? {
-        Value::Nil => Some(None),
-        entry => value::items(entry)?.first().and_then(id).map(Some),
+/// `None` where the stream is empty.
+fn entry(info: &Value, name: &str) -> Result<Option<EntryId>, NotUnderstood> {
+    match value::field(info, name).ok_or(NotUnderstood)? {
+        Value::Nil => Ok(None),
+        entry => {
+            let id = value::items(entry).and_then(|items| items.first()).and_then(id);
+            id.map(Some).ok_or(NotUnderstood)
+        }
     }
 }
 
@@ -61,14 +68,15 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Finds a group in `XINFO GROUPS`; `Some(None)` if it is not there.
-    pub fn find(groups: &Value, name: &str) -> Option<Option<Self>> {
-        for row in value::items(groups)? {
-            if value::field(row, "name").and_then(value::bytes)? == name.as_bytes() {
-                return Self::parse(row).map(Some);
+    /// Finds a group in `XINFO GROUPS`.
+    pub fn find(groups: &Value, name: &str) -> Result<Option<Self>, NotUnderstood> {
+        for row in value::items(groups).ok_or(NotUnderstood)? {
+            let found = value::field(row, "name").and_then(value::bytes).ok_or(NotUnderstood)?;
+            if found == name.as_bytes() {
+                return Self::parse(row).map(Some).ok_or(NotUnderstood);
             }
         }
-        Some(None)
+        Ok(None)
     }
 
     fn parse(row: &Value) -> Option<Self> {
@@ -155,11 +163,11 @@ mod tests {
             let flat = fields.into_iter().flat_map(|(name, content)| [bulk(name), content]).collect();
             Value::Array(vec![Value::Array(flat)])
         };
-        assert_eq!(Standing::find(&group(bulk("odd")), "g"), None);
-        assert_eq!(Standing::find(&group(bulk("1-0")), "other"), Some(None));
+        assert_eq!(Standing::find(&group(bulk("odd")), "g"), Err(NotUnderstood));
+        assert_eq!(Standing::find(&group(bulk("1-0")), "other"), Ok(None));
         let found = Standing::find(&group(bulk("1-0")), "g").unwrap().unwrap();
         assert_eq!((found.pending, found.reported), (1, None));
-        assert_eq!(Standing::find(&Value::Int(3), "g"), None);
+        assert_eq!(Standing::find(&Value::Int(3), "g"), Err(NotUnderstood));
         assert_eq!(rows(&Value::Array(vec![bulk("1-0")])), None);
         assert_eq!(rows(&Value::Array(vec![])), Some(vec![]));
         assert_eq!(ids(&Value::Array(vec![entry_of("1-0"), Value::Nil])), None);
