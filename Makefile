@@ -55,7 +55,7 @@ test: tools build ## run every test, against real Redis, Sentinel and A2A server
 	$(CARGO) test --locked --workspace
 
 # Tests that depend on the server; the others are the same on all.
-SERVER_TESTS := --test records --test line --test worker --test failover --test outage --test dispatch
+SERVER_TESTS := --test scaler --test records --test line --test worker --test failover --test outage --test dispatch
 
 .PHONY: test-servers
 test-servers: tools build ## run the tests that depend on it on Redis 8.0 and Valkey 8.1 too

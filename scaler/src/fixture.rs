@@ -65,7 +65,7 @@ impl Readings for Fake {
 }
 
 pub(crate) fn counts(pending: u64, lag: u64) -> Counts {
-    Counts { length: 100, pending, lag, backlog: pending + lag }
+    Counts { length: 100, pending, lag, backlog: pending + lag, ..Counts::default() }
 }
 
 pub(crate) fn own() -> Own {

@@ -9,6 +9,7 @@ mod fixture;
 pub mod metrics;
 pub mod pool;
 pub mod push;
+mod reader;
 pub mod reading;
 mod run;
 pub mod sampler;

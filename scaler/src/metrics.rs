@@ -1,9 +1,15 @@
 //! Every instrument of the scaler. All series exist from the start, at zero.
 
+use std::time::Duration;
+
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter, UpDownCounter};
+use redis_stream::backlog::{Lag, Method};
 use redis_stream::error::Class;
 use tonic::Code;
+
+use crate::reading::{Counts, Sorted};
+use crate::trigger::Orphans;
 
 /// The calls that are counted, by their gRPC names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +53,23 @@ const CODES: [Code; 6] = [
 
 const CLASSES: [Class; 5] = [Class::Retry, Class::Reconnect, Class::NoGroup, Class::Configuration, Class::Fatal];
 
+/// How lags are found, and whether they are certain then; see [`Method`].
+const LAGS: [(Method, bool); 7] = [
+    (Method::Ids, true),
+    (Method::Counted, true),
+    (Method::Carried, true),
+    (Method::WholeStream, true),
+    (Method::Missing, true),
+    (Method::Counted, false),
+    (Method::Reported, false),
+];
+
+/// The limits of the gauge, whatever triggers have.
+const ORPHANS: Orphans = Orphans { after: Duration::from_secs(10 * 60), poison: Some(10) };
+
+/// What unfinished entries are told apart by.
+const KINDS: [&str; 4] = ["lag", "live", "orphaned", "poison"];
+
 /// The instruments.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -55,6 +78,8 @@ pub struct Metrics {
     sample_errors: Counter<u64>,
     streams: UpDownCounter<i64>,
     sources: UpDownCounter<i64>,
+    lags: Counter<u64>,
+    entries: UpDownCounter<i64>,
 }
 
 impl Metrics {
@@ -78,6 +103,14 @@ impl Metrics {
                 .i64_up_down_counter("scaler_watched_sources")
                 .with_description("Streams and consumer groups that are being watched.")
                 .build(),
+            lags: meter
+                .u64_counter("scaler_lag_method")
+                .with_description("Readings by how the lag was found, and whether it is exact.")
+                .build(),
+            entries: meter
+                .i64_up_down_counter("scaler_entries")
+                .with_description("Unfinished entries of all watched sources, as last read.")
+                .build(),
         };
         metrics.start_at_zero();
         metrics
@@ -91,6 +124,12 @@ impl Metrics {
         }
         for class in CLASSES {
             self.sample_errors.add(0, &[KeyValue::new("class", class.as_str())]);
+        }
+        for (method, exact) in LAGS {
+            self.lags.add(0, &lag_labels(method, exact));
+        }
+        for kind in KINDS {
+            self.entries.add(0, &[KeyValue::new("kind", kind)]);
         }
         self.samples.add(0, &[]);
         self.streams.add(0, &[]);
@@ -112,6 +151,16 @@ impl Metrics {
         self.sample_errors.add(1, &[KeyValue::new("class", class.as_str())]);
     }
 
+    /// Counts how a lag was found.
+    pub fn lag(&self, lag: &Lag) {
+        self.lags.add(1, &lag_labels(lag.method, lag.is_exact()));
+    }
+
+    /// The entries of one source, until the gauge is dropped.
+    pub fn entries(&self) -> EntriesGauge {
+        EntriesGauge { entries: self.entries.clone(), shown: [0; KINDS.len()] }
+    }
+
     /// Counts an open stream until the guard is dropped.
     pub fn stream(&self) -> OpenGuard {
         OpenGuard::open(&self.streams)
@@ -127,6 +176,11 @@ fn rpc_labels(rpc: Rpc, code: Code) -> [KeyValue; 2] {
     [KeyValue::new("method", rpc.as_str()), KeyValue::new("code", code_name(code))]
 }
 
+fn lag_labels(method: Method, exact: bool) -> [KeyValue; 2] {
+    let certainty = if exact { "exact" } else { "at_least" };
+    [KeyValue::new("by", method.as_str()), KeyValue::new("certainty", certainty)]
+}
+
 /// The code's name in the gRPC specification, lower case.
 fn code_name(code: Code) -> &'static str {
     match code {
@@ -137,6 +191,34 @@ fn code_name(code: Code) -> &'static str {
         Code::ResourceExhausted => "resource_exhausted",
         Code::Unimplemented => "unimplemented",
         _ => "other",
+    }
+}
+
+/// The part of one source in the gauge of entries.
+#[derive(Debug)]
+pub struct EntriesGauge {
+    entries: UpDownCounter<i64>,
+    shown: [i64; KINDS.len()],
+}
+
+impl EntriesGauge {
+    /// Shows a new reading.
+    pub fn show(&mut self, counts: &Counts) {
+        let Sorted { live, orphaned, poison, .. } = counts.sorted(Some(ORPHANS));
+        self.set([counts.lag, live, orphaned, poison].map(|entries| i64::try_from(entries).unwrap_or(i64::MAX)));
+    }
+
+    fn set(&mut self, entries: [i64; KINDS.len()]) {
+        for ((kind, new), shown) in KINDS.into_iter().zip(entries).zip(self.shown) {
+            self.entries.add(new.saturating_sub(shown), &[KeyValue::new("kind", kind)]);
+        }
+        self.shown = entries;
+    }
+}
+
+impl Drop for EntriesGauge {
+    fn drop(&mut self) {
+        self.set([0; KINDS.len()]);
     }
 }
 

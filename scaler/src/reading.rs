@@ -4,52 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::trigger::{Metric, Trigger};
+mod counts;
+
+pub use counts::{Counts, Held, Sorted, as_float};
 
 /// A reading older than this is no answer.
 pub const FRESH_FOR: Duration = Duration::from_millis(1500);
-
-/// The numbers of one reading, in entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
-    /// Entries of the stream.
-    pub length: u64,
-    /// Delivered, not acknowledged.
-    pub pending: u64,
-    /// Not yet delivered.
-    pub lag: u64,
-    /// Pending and lag, and at least one while entries wait elsewhere for an agent that cannot be reached.
-    pub backlog: u64,
-}
-
-impl Counts {
-    /// The number that a metric reports.
-    pub fn of(&self, metric: Metric) -> u64 {
-        match metric {
-            Metric::Backlog => self.backlog,
-            Metric::Pending => self.pending,
-            Metric::Lag => self.lag,
-            Metric::Length => self.length,
-        }
-    }
-
-    /// Whether there is work for a trigger: strictly more entries than its activation. Judged on the backlog for
-    /// every metric but the length, so that unread entries wake workers even where only pending ones are counted,
-    /// and running work is not scaled away where only unread ones are.
-    pub fn active(&self, trigger: &Trigger) -> bool {
-        let judged = match trigger.metric {
-            Metric::Length => self.length,
-            Metric::Backlog | Metric::Pending | Metric::Lag => self.backlog,
-        };
-        as_float(judged) > trigger.activation
-    }
-}
-
-/// A count as the autoscaler takes it.
-#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 entries, which no stream reaches")]
-pub fn as_float(count: u64) -> f64 {
-    count as f64
-}
 
 /// Why there are no numbers. The text says what an operator can do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -130,7 +90,7 @@ impl State {
         let usable =
             |reading: &&Reading| now.saturating_duration_since(reading.at) <= FRESH_FOR && reading.origin.is_open();
         match (self.last_good.as_ref().filter(usable), &self.trouble) {
-            (Some(reading), _) => Verdict::Known(reading.counts),
+            (Some(reading), _) => Verdict::Known(reading.counts.clone()),
             (None, Some(trouble)) => Verdict::Failed(trouble.clone()),
             (None, None) => Verdict::Unknown,
         }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Heartbeat;
-use redis_stream::backlog::{self, Backlog};
 use redis_stream::connection::{Link, Session};
 use redis_stream::error::{Class, Error};
 use tokio::sync::watch;
@@ -12,7 +11,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::reading::{Counts, Origin, Reading, State, Trouble};
+use crate::reader::SourceReader;
+use crate::reading::{Origin, Reading, State, Trouble};
 use crate::trigger::Source;
 
 /// From the start of one reading to the start of the next.
@@ -34,6 +34,7 @@ pub(crate) struct Sampler {
 impl Sampler {
     /// Takes readings until `stop`, or until `unused` answers true to the number of views.
     pub(crate) async fn run(self, stop: CancellationToken, unused: impl Fn(&watch::Sender<State>) -> bool) {
+        let mut reader = SourceReader::new(&self.source, &self.metrics);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -47,19 +48,18 @@ impl Sampler {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                outcome = self.sample() => self.publish(outcome),
+                outcome = self.sample(&mut reader) => self.publish(outcome),
             }
         }
     }
 
-    async fn sample(&self) -> Result<Reading, Error> {
+    async fn sample(&self, reader: &mut SourceReader) -> Result<Reading, Error> {
         let session = self.link.session(DEADLINE).await?;
         let at = Instant::now().into_std();
-        let reading = backlog::read(&session, &self.source.stream, &self.source.group);
-        let backlog = timeout(DEADLINE, reading)
+        let counts = timeout(DEADLINE, reader.read(&session))
             .await
             .map_err(|_| Error::unanswered(format!("no reading within {} ms", DEADLINE.as_millis())))??;
-        Ok(Reading { at, origin: Arc::new(session), counts: Counts::from(&backlog) })
+        Ok(Reading { at, origin: Arc::new(session), counts })
     }
 
     fn publish(&self, outcome: Result<Reading, Error>) {
@@ -81,12 +81,6 @@ impl Sampler {
             (Some(_), None) => tracing::info!(db, stream, group, "reading again"),
             _ => {}
         }
-    }
-}
-
-impl From<&Backlog> for Counts {
-    fn from(backlog: &Backlog) -> Self {
-        Self { length: backlog.length, pending: backlog.pending, lag: backlog.lag.value, backlog: backlog.total() }
     }
 }
 

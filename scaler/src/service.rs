@@ -22,7 +22,7 @@ use tonic::{Code, Request, Response, Status};
 use crate::feed::Readings;
 use crate::metrics::{Metrics, Rpc};
 use crate::push::Push;
-use crate::reading::{Counts, Trouble, as_float};
+use crate::reading::{Counts, Trouble};
 use crate::trigger::{BadMetadata, Own, Trigger};
 
 /// `StreamIsActive` calls that may be open at a time.
@@ -75,12 +75,8 @@ impl<R: Readings> Service<R> {
         if request.metric_name != metric_name {
             return Err(Status::invalid_argument(format!("metricName: this trigger has one metric, {metric_name}")));
         }
-        let value = self.counts(&trigger).await?.of(trigger.metric);
-        let value = MetricValue {
-            metric_name,
-            metric_value: i64::try_from(value).unwrap_or(i64::MAX),
-            metric_value_float: as_float(value),
-        };
+        let value = self.counts(&trigger).await?.value(&trigger);
+        let value = MetricValue { metric_name, metric_value: whole(value), metric_value_float: value };
         Ok(GetMetricsResponse { metric_values: vec![value] })
     }
 
@@ -108,10 +104,10 @@ impl<R: Readings> Service<R> {
 
 type Activities = Pin<Box<dyn Stream<Item = Result<IsActiveResponse, Status>> + Send>>;
 
-/// At least as large, so that integer readers never see a target of zero.
-#[expect(clippy::cast_possible_truncation, reason = "targets end at 10^12")]
-fn whole(target: f64) -> i64 {
-    target.ceil() as i64
+/// At least as large, so that integer readers never see a zero that is none.
+#[expect(clippy::cast_possible_truncation, reason = "what is too large becomes the largest number")]
+fn whole(number: f64) -> i64 {
+    number.ceil() as i64
 }
 
 #[tonic::async_trait]

@@ -4,6 +4,7 @@
 //! the metadata, its own ones too (`scalerAddress`, `enableTLS`, ...), so keys that are not named here are ignored.
 
 mod keys;
+mod orphans;
 mod redis;
 mod scale;
 
@@ -12,7 +13,9 @@ use std::fmt;
 
 use redis_stream::endpoint::{HostPort, Locator};
 
+pub use keys::KEYS;
 use keys::Keys;
+pub use orphans::Orphans;
 
 /// What the scaler itself is set to: the defaults of every trigger, and what a trigger may ask for.
 #[derive(Debug, Clone)]
@@ -67,6 +70,8 @@ pub enum Metric {
     Lag,
     /// Every entry of the stream (`XLEN`).
     Length,
+    /// Seconds since the oldest unfinished entry was written.
+    Age,
 }
 
 impl Metric {
@@ -77,6 +82,7 @@ impl Metric {
             Self::Pending => "pending",
             Self::Lag => "lag",
             Self::Length => "length",
+            Self::Age => "age",
         }
     }
 }
@@ -88,10 +94,12 @@ pub struct Trigger {
     pub source: Source,
     /// Which number is reported.
     pub metric: Metric,
-    /// Entries per replica; at least 0.001, at most 10^12.
+    /// Entries (of [`Metric::Age`]: seconds) per replica; at least 0.001, at most 10^12.
     pub target: f64,
     /// Active when strictly more entries than this.
     pub activation: f64,
+    /// Which pending entries are left out; none without it.
+    pub orphans: Option<Orphans>,
 }
 
 impl Trigger {
@@ -99,6 +107,7 @@ impl Trigger {
     pub fn parse(metadata: &HashMap<String, String>, own: &Own) -> Result<Self, BadMetadata> {
         let mut keys = Keys::new(metadata);
         let scale = scale::parse(&mut keys);
+        let orphans = orphans::parse(&mut keys);
         let source = Source {
             redis: redis::parse(&mut keys, own),
             db: keys.database("databaseIndex").unwrap_or(own.db),
@@ -107,7 +116,7 @@ impl Trigger {
         };
         let problems = keys.into_problems();
         if problems.is_empty() {
-            Ok(Self { source, metric: scale.metric, target: scale.target, activation: scale.activation })
+            Ok(Self { source, metric: scale.metric, target: scale.target, activation: scale.activation, orphans })
         } else {
             Err(BadMetadata { problems })
         }

@@ -1,4 +1,4 @@
-//! The pages under `docs/`, held against the programs: settings, agents, metrics, permissions, scripts, links.
+//! The pages under `docs/`, held against the programs: settings, agents, metrics, metadata, permissions, scripts, links.
 
 #[path = "docs/access.rs"]
 mod access;
@@ -12,5 +12,7 @@ mod metrics;
 mod page;
 #[path = "docs/pages.rs"]
 mod pages;
+#[path = "docs/scaler.rs"]
+mod scaler;
 #[path = "docs/settings.rs"]
 mod settings;

@@ -8,10 +8,14 @@ use line_tests::line::{DATABASE, Member, Settings};
 use line_tests::{Client, Keda, Redis, RedisOptions};
 use tonic::{Code, Status};
 
+#[path = "scaler/aging.rs"]
+mod aging;
 #[path = "scaler/counting.rs"]
 mod counting;
 #[path = "scaler/failing.rs"]
 mod failing;
+#[path = "scaler/histories.rs"]
+mod histories;
 #[path = "scaler/losing.rs"]
 mod losing;
 #[path = "scaler/refusing.rs"]
@@ -38,6 +42,11 @@ impl Desk {
         let keda = Keda::connect(&scaler.grpc).await?;
         let client = redis.database(DATABASE).await?;
         Ok(Self { redis, scaler, keda, client })
+    }
+
+    /// Runs a command that may take long on a busy machine.
+    async fn at_length(&mut self, words: &[&str]) -> Result<()> {
+        self.redis.database(DATABASE).await?.with_timeout(PATIENCE * 2).cmd(words).await.map(drop)
     }
 
     /// Runs a command given as words with blanks between.

@@ -93,7 +93,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("xack", "w", "XACK {none} g 1-0"),
     ("xclaim", "w", "XCLAIM {none} g c 1 1-0"),
     ("xautoclaim", "w", "XAUTOCLAIM {none} g c 1 0"),
-    ("xpending", "hw", "XPENDING {none} g"),
+    ("xpending", "hws", "XPENDING {none} g"),
     ("xgroup|create", "w", "XGROUP CREATE {none} g 0"),
     ("xgroup|delconsumer", "w", "XGROUP DELCONSUMER {none} g c"),
     ("xinfo|groups", "hws", "XINFO GROUPS {none}"),

@@ -6,7 +6,7 @@ use tokio::time::{Instant, advance, timeout};
 use super::*;
 use crate::feed::PATIENCE;
 use crate::fixture::{Fake, counts, metadata, own};
-use crate::reading::FRESH_FOR;
+use crate::reading::{FRESH_FOR, as_float};
 
 struct Scaler {
     fake: Fake,
@@ -68,6 +68,16 @@ async fn values_of_every_metric() {
         assert!((float - as_float(u64::try_from(value).unwrap())).abs() < f64::EPSILON, "{metric}");
     }
     assert!(scaler.active(&[]).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_age_is_told_with_its_fraction_and_never_rounded_down() {
+    let scaler = scaler();
+    scaler.fake.read(Counts { next_age_ms: Some(1_250), ..counts(0, 1) });
+    let age = [("metric", "age"), ("target", "90")];
+    assert_eq!(scaler.spec(&age).await.unwrap()[0].metric_name, "incident-events-dispatch-group-age");
+    assert_eq!(scaler.value(&age).await.unwrap(), (2, 1.25));
+    assert!(scaler.active(&age).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,36 @@
 //! Typed access to the metadata map; collects mistakes.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use daemon::settings::parse;
 use redis_stream::endpoint::HostPort;
 
 use super::Problem;
+
+/// Every key that means something; each is also accepted with `FromEnv` behind it.
+pub const KEYS: [&str; 20] = [
+    "stream",
+    "consumerGroup",
+    "databaseIndex",
+    "addresses",
+    "address",
+    "hosts",
+    "ports",
+    "host",
+    "port",
+    "sentinelMaster",
+    "metric",
+    "target",
+    "activationTarget",
+    "activationLagCount",
+    "jobScalingStrategy",
+    "pendingOrphanedAfter",
+    "pendingPoisonAfter",
+    "pendingEntriesCount",
+    "lagCount",
+    "streamLength",
+];
 
 /// KEDA prints values with three decimals: a smaller target would be zero to it.
 const SMALLEST_TARGET: f64 = 0.001;
@@ -36,6 +62,7 @@ impl<'a> Keys<'a> {
     /// The key as it was given, and its value. A key with `FromEnv` behind it stands for the key itself: KEDA has
     /// already put the variable's value in its place. Blank means absent.
     pub(super) fn given(&self, key: &str) -> Option<(String, &'a str)> {
+        debug_assert!(KEYS.contains(&key), "{key} is not in the list of keys");
         [key.to_owned(), format!("{key}FromEnv")].into_iter().find_map(|name| {
             let value = self.metadata.get(&name)?.trim();
             (!value.is_empty()).then_some((name, value))
@@ -72,6 +99,32 @@ impl<'a> Keys<'a> {
         let number = value.parse().ok().filter(|number| (smallest..=LARGEST_NUMBER).contains(number));
         if number.is_none() {
             self.reject(&key, format!("{expected} (at most 10^12)"));
+        }
+        number
+    }
+
+    /// A time with a unit, not below `shortest`; `None` for `off` too.
+    pub(super) fn duration_or_off(&mut self, key: &str, shortest: Duration) -> Option<Duration> {
+        let (key, value) = self.given(key)?;
+        match parse::duration_or_off(value) {
+            Ok(time) if time.is_none_or(|time| time >= shortest) => time,
+            _ => {
+                let shortest = shortest.as_secs();
+                self.reject(&key, format!("expected a time with a unit, such as 10m, not below {shortest}s, or off"));
+                None
+            }
+        }
+    }
+
+    /// A whole number, not below `least`; `None` for `off` too.
+    pub(super) fn whole_or_off(&mut self, key: &str, least: u64) -> Option<u64> {
+        let (key, value) = self.given(key)?;
+        if value.eq_ignore_ascii_case("off") {
+            return None;
+        }
+        let number = value.parse().ok().filter(|number| *number >= least);
+        if number.is_none() {
+            self.reject(&key, format!("expected a whole number, {least} or more, or off"));
         }
         number
     }

@@ -22,7 +22,13 @@ enum Strategy {
 pub(super) fn parse(keys: &mut Keys<'_>) -> Scale {
     let explicit = keys.word(
         "metric",
-        &[("backlog", Metric::Backlog), ("pending", Metric::Pending), ("lag", Metric::Lag), ("length", Metric::Length)],
+        &[
+            ("backlog", Metric::Backlog),
+            ("pending", Metric::Pending),
+            ("lag", Metric::Lag),
+            ("length", Metric::Length),
+            ("age", Metric::Age),
+        ],
     );
     let strategy = keys.word(
         "jobScalingStrategy",
@@ -36,7 +42,7 @@ pub(super) fn parse(keys: &mut Keys<'_>) -> Scale {
     let keda = KedaKeys::parse(keys);
     let selected = keda.selected();
     let metric = if strategy == Some(Strategy::LeavesRunningOut) {
-        if matches!(explicit, Some(Metric::Pending | Metric::Length)) {
+        if matches!(explicit, Some(Metric::Pending | Metric::Length | Metric::Age)) {
             keys.reject("metric", "with jobScalingStrategy accurate or eager only lag is counted: leave metric out");
         }
         Metric::Lag
@@ -44,6 +50,8 @@ pub(super) fn parse(keys: &mut Keys<'_>) -> Scale {
         explicit.or(selected.map(|(metric, _)| metric)).unwrap_or(Metric::Backlog)
     };
     let target = keys.target("target");
+    // A number of entries is no number of seconds.
+    let selected = selected.filter(|_| metric != Metric::Age);
     let target = target.or(keda.of(metric)).or(selected.map(|(_, target)| target)).unwrap_or(DEFAULT_TARGET);
     let activation = keys.count("activationTarget");
     let alias = keys.count("activationLagCount");
@@ -79,7 +87,7 @@ impl KedaKeys {
 
     fn of(&self, metric: Metric) -> Option<f64> {
         match metric {
-            Metric::Backlog => None,
+            Metric::Backlog | Metric::Age => None,
             Metric::Pending => self.pending,
             Metric::Lag => self.lag,
             Metric::Length => self.length,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -37,7 +39,7 @@ fn bad_keys(metadata: &[(&str, &str)]) -> Vec<String> {
 fn no_metadata_means_the_scalers_own_settings() {
     let trigger = good(&[]);
     let source = Source { redis: Redis::Own, db: 4, stream: "incident:events".into(), group: "dispatch-group".into() };
-    assert_eq!(trigger, Trigger { source, metric: Metric::Backlog, target: 10.0, activation: 0.0 });
+    assert_eq!(trigger, Trigger { source, metric: Metric::Backlog, target: 10.0, activation: 0.0, orphans: None });
     assert_eq!(trigger.metric_name(), "incident-events-dispatch-group-backlog");
 }
 
@@ -71,6 +73,8 @@ fn kedas_keys_select_their_meaning() {
         (&[("lagCount", "0")], Metric::Backlog, 10.0),
         (&[("metric", "backlog"), ("lagCount", "12")], Metric::Backlog, 12.0),
         (&[("metric", "pending"), ("lagCount", "12"), ("pendingEntriesCount", "5")], Metric::Pending, 5.0),
+        (&[("metric", "age"), ("target", "90")], Metric::Age, 90.0),
+        (&[("metric", "age"), ("lagCount", "12"), ("pendingEntriesCount", "5")], Metric::Age, 10.0),
         (&[("lagCount", "12"), ("target", "3")], Metric::Lag, 3.0),
         (&[("lagCountFromEnv", "12")], Metric::Lag, 12.0),
     ];
@@ -92,7 +96,9 @@ fn jobs_that_subtract_nothing_count_lag_only() {
     for strategy in ["accurate", "eager"] {
         let trigger = good(&[("jobScalingStrategy", strategy), ("pendingEntriesCount", "5")]);
         assert_eq!((trigger.metric, trigger.target), (Metric::Lag, 5.0));
-        assert_eq!(bad_keys(&[("jobScalingStrategy", strategy), ("metric", "length")]), ["metric"]);
+        for metric in ["length", "pending", "age"] {
+            assert_eq!(bad_keys(&[("jobScalingStrategy", strategy), ("metric", metric)]), ["metric"]);
+        }
     }
     assert_eq!(good(&[("jobScalingStrategy", "default")]).metric, Metric::Backlog);
 }
@@ -101,13 +107,15 @@ fn jobs_that_subtract_nothing_count_lag_only() {
 fn every_mistake_is_named_and_no_value_repeated() {
     let metadata = [
         ("databaseIndex", "four"),
-        ("metric", "age"),
+        ("metric", "speed"),
         ("target", "0"),
         ("activationTarget", "-1"),
         ("lagCount", "NaN"),
         ("pendingEntriesCount", "inf"),
         ("streamLengthFromEnv", "s3cret"),
         ("jobScalingStrategy", "fast"),
+        ("pendingOrphanedAfter", "59s"),
+        ("pendingPoisonAfter", "1"),
         ("addresses", "s1"),
     ];
     let error = parse(&metadata).unwrap_err();
@@ -116,8 +124,29 @@ fn every_mistake_is_named_and_no_value_repeated() {
     let named: Vec<_> = error.problems.iter().map(|problem| problem.key.clone()).collect();
     assert_eq!(named, expected);
     let text = error.to_string();
-    assert!(text.contains("metric: expected one of: backlog, pending, lag, length"), "{text}");
+    assert!(text.contains("metric: expected one of: backlog, pending, lag, length, age"), "{text}");
     assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn pending_entries_that_nobody_works_on_are_left_out_on_demand() {
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let parsed = |metadata: &[(&str, &str)]| good(metadata).orphans;
+    assert_eq!(parsed(&[("pendingOrphanedAfter", "10m")]), Some(Orphans { after: minutes(10), poison: None }));
+    let both = [("pendingOrphanedAfter", "1h 30m"), ("pendingPoisonAfter", "10")];
+    assert_eq!(parsed(&both), Some(Orphans { after: minutes(90), poison: Some(10) }));
+    assert_eq!(parsed(&[("pendingOrphanedAfter", "off"), ("pendingPoisonAfter", "off")]), None);
+    assert_eq!(bad_keys(&[("pendingPoisonAfter", "10")]), ["pendingPoisonAfter"]);
+    for value in ["10", "59s", "0s", "never", "-1m"] {
+        assert_eq!(bad_keys(&[("pendingOrphanedAfter", value)]), ["pendingOrphanedAfter"], "{value}");
+    }
+    for value in ["1", "0", "-3", "2.5", "many"] {
+        let metadata = [("pendingOrphanedAfter", "10m"), ("pendingPoisonAfter", value)];
+        assert_eq!(bad_keys(&metadata), ["pendingPoisonAfter"], "{value}");
+    }
+    let orphans = parsed(&both).unwrap();
+    assert!(!orphans.is_orphaned(90 * 60_000 - 1) && orphans.is_orphaned(90 * 60_000));
+    assert!(!orphans.is_poison(0, 50) && orphans.is_poison(90 * 60_000, 10) && !orphans.is_poison(90 * 60_000, 9));
 }
 
 #[test]
@@ -176,37 +205,22 @@ fn without_sentinel_a_masters_name_is_passed_over() {
     assert!(parse_with(&[("addresses", "s1:26379")], &direct).is_err());
 }
 
-const KEYS: [&str; 20] = [
-    "stream",
-    "consumerGroup",
-    "databaseIndex",
-    "sentinelMaster",
-    "addresses",
-    "address",
-    "hosts",
-    "ports",
-    "host",
-    "port",
-    "pendingEntriesCount",
-    "lagCount",
-    "streamLength",
-    "activationLagCount",
-    "activationTarget",
-    "target",
-    "metric",
-    "jobScalingStrategy",
-    "lagCountFromEnv",
-    "something",
-];
+#[test]
+fn every_key_of_the_list_means_something() {
+    for key in KEYS {
+        assert_ne!(parse(&[(key, "x")]), Ok(good(&[])), "{key}");
+    }
+}
 
 fn metadata() -> impl Strategy<Value = HashMap<String, String>> {
     let value = prop_oneof![
         any::<String>(),
         "-?[0-9]{1,20}(\\.[0-9]{1,4})?",
-        "(backlog|pending|lag|length|accurate|eager)",
+        "(backlog|pending|lag|length|age|accurate|eager|off|[0-9]{1,4}[smh])",
         "(s1|other|\\[::1\\]):[0-9]{1,6}(,s2:26379)?",
     ];
-    proptest::collection::hash_map(proptest::sample::select(&KEYS[..]).prop_map(str::to_owned), value, 0..8)
+    let keys: Vec<&str> = KEYS.into_iter().chain(["lagCountFromEnv", "something"]).collect();
+    proptest::collection::hash_map(proptest::sample::select(keys).prop_map(str::to_owned), value, 0..8)
 }
 
 proptest! {

@@ -18,8 +18,9 @@ fn scaler_settings(redis: &Redis) -> Settings {
     Settings::of_redis(&redis.address()).with("REDIS_USERNAME", "incident-scaler").with("REDIS_PASSWORD", PASSWORD)
 }
 
-/// The scaler's user: `ROLE PING INFO TIME SELECT CLIENT ID CLIENT SETNAME` at the connect; `XINFO GROUPS XLEN
-/// SMEMBERS` at every reading; `XINFO STREAM XRANGE` where a lag is recounted. It writes nothing.
+/// The scaler's user: `ROLE PING INFO TIME SELECT CLIENT ID CLIENT SETNAME` at the connect; `XINFO GROUPS XINFO STREAM
+/// XPENDING TIME SMEMBERS` at every reading; `XRANGE` where entries are counted, `XLEN` where some wait for an agent. It
+/// writes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_scaler_s_user_is_permitted_exactly_what_the_scaler_does() -> Result<()> {
     let line = user("incident-scaler")?;
@@ -29,8 +30,8 @@ async fn the_scaler_s_user_is_permitted_exactly_what_the_scaler_does() -> Result
         "XADD incident:events 1-0 f v",
         "XADD incident:events 2-0 f v",
         "XADD incident:events 3-0 f v",
-        "XGROUP CREATE incident:events dispatch-group 0",
-        "XDEL incident:events 2-0",
+        "XADD incident:events 4-0 f v",
+        "XGROUP CREATE incident:events dispatch-group 2-0",
         "SADD incident:events:waiting incident:events:waiting:n:a",
         "XADD incident:events:waiting:n:a * f v",
         "CONFIG RESETSTAT",
@@ -56,10 +57,21 @@ async fn the_scaler_s_user_is_permitted_exactly_what_the_scaler_does() -> Result
 /// Each missing permission is named, so that it can be given.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_permission_is_named() -> Result<()> {
-    for missing in ["xinfo|groups", "xlen", "smembers", "role", "ping", "info"] {
+    for missing in
+        ["xinfo|groups", "xinfo|stream", "xpending", "xrange", "xlen", "smembers", "time", "role", "ping", "info"]
+    {
         let line = user("incident-scaler")?.replace(&format!(" +{missing}"), "");
         let redis = Redis::start(RedisOptions { config: vec![line], ..RedisOptions::default() }).await?;
-        redis.database(DATABASE).await?.cmd(&["XADD", "incident:events", "*", "f", "v"]).await?;
+        let mut client = redis.database(DATABASE).await?;
+        for command in [
+            "XADD incident:events 1-0 f v",
+            "XADD incident:events 2-0 f v",
+            "XADD incident:events 3-0 f v",
+            "XGROUP CREATE incident:events dispatch-group 2-0",
+            "SADD incident:events:waiting incident:events:waiting:n:a",
+        ] {
+            client.cmd(&command.split(' ').collect::<Vec<_>>()).await?;
+        }
         let scaler = Member::scaler(&scaler_settings(&redis)).await?;
         let message = until_error(&scaler, Code::FailedPrecondition).await?;
         let named = missing.split('|').all(|word| message.to_lowercase().contains(word));

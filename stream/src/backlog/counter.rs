@@ -1,0 +1,206 @@
+//! Takes readings of one stream and group.
+
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, Pipeline, Value};
+
+use super::facts::{self, Extent, Standing};
+use super::lag::{Counted, Facts, Lag, Limits, Method, Span, Step, Tracker};
+use super::waiting::Waiting;
+use super::{Backlog, ROWS, Row};
+use crate::connection::Session;
+use crate::error::Error;
+use crate::id::EntryId;
+
+/// What is read of a stream for one reading at most, in entries.
+const LIMITS: Limits = Limits { unread: 10_000, delivered: 1_000, carried: 64 };
+/// Entries of the first page of a count, and of the largest.
+const PAGES: (u64, u64) = (128, 1_024);
+/// A page that took longer is not followed by a larger one: its entries are heavy.
+const QUICK: Duration = Duration::from_millis(40);
+/// A count takes no longer, whatever the entries weigh: a number that comes too late is none.
+const WITHIN: Duration = Duration::from_millis(300);
+
+type Answer = Result<Value, Error>;
+
+/// Takes readings of one stream and group, and remembers what makes the next one cheap: one round trip while the
+/// stream stands still or its ids are enough, two while entries are delivered, more only where they are counted.
+#[derive(Debug)]
+pub struct Counter {
+    stream: String,
+    group: String,
+    /// The session of the last reading: with another one the history may be another.
+    session: Option<u64>,
+    tracker: Tracker,
+    next: Option<Next>,
+    waiting: Waiting,
+}
+
+/// The first unread entry of a position; it stays that while nothing is removed.
+#[derive(Debug, Clone, Copy)]
+struct Next {
+    position: EntryId,
+    removed: Option<u64>,
+    id: EntryId,
+}
+
+/// The answers of one round trip.
+struct Answers {
+    /// `None`: no stream, or no group.
+    standing: Option<Standing>,
+    extent: Option<Extent>,
+    rows: Vec<Row>,
+    now_ms: i64,
+    members: Answer,
+    lengths: Vec<Answer>,
+}
+
+impl Counter {
+    /// For a stream and one of its groups; neither has to exist.
+    pub fn new(stream: impl Into<String>, group: impl Into<String>) -> Self {
+        let (stream, group) = (stream.into(), group.into());
+        let waiting = Waiting::new(&stream);
+        Self { stream, group, session: None, tracker: Tracker::new(LIMITS), next: None, waiting }
+    }
+
+    /// Takes a reading.
+    ///
+    /// The position and the pending entries come from one `XINFO GROUPS`, asked before the extent of the stream: an
+    /// entry that moves from unread to pending in between counts once, and none is missed. Errors are those of any of
+    /// the commands; no part of a reading is left out because it failed.
+    pub async fn read(&mut self, session: &Session) -> Result<Backlog, Error> {
+        if self.session != Some(session.id()) {
+            self.tracker.forget();
+            self.next = None;
+            self.session = Some(session.id());
+        }
+        let Answers { standing, extent, rows, now_ms, members, lengths } = self.ask(session).await?;
+        let waiting = self.waiting.judge(session, members, lengths).await?;
+        let Some(extent) = extent else {
+            let lag = Lag::exact(0, Method::Missing);
+            return Ok(Backlog { length: 0, pending: 0, rows: Vec::new(), lag, next: None, waiting, now_ms });
+        };
+        let length = extent.length;
+        let Some(standing) = standing else {
+            let lag = Lag::exact(length, Method::WholeStream);
+            return Ok(Backlog { length, pending: 0, rows: Vec::new(), lag, next: extent.first, waiting, now_ms });
+        };
+        let facts = Facts { extent, standing };
+        // Their commands share a round trip.
+        let (lag, next) = tokio::try_join!(
+            lag(&mut self.tracker, session, &self.stream, &facts),
+            next(&mut self.next, session, &self.stream, &facts)
+        )?;
+        Ok(Backlog { length, pending: standing.pending, rows, lag, next, waiting, now_ms })
+    }
+
+    async fn ask(&self, session: &Session) -> Result<Answers, Error> {
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("XINFO").arg("GROUPS").arg(&self.stream);
+        pipeline.cmd("XINFO").arg("STREAM").arg(&self.stream);
+        pipeline.cmd("XPENDING").arg(&self.stream).arg(&self.group).arg("-").arg("+").arg(ROWS);
+        pipeline.cmd("TIME");
+        self.waiting.ask(&mut pipeline);
+        let mut answers = session.pipe(&pipeline).await?.into_iter();
+        let mut answer = || answers.next().unwrap_or_else(|| Err(Error::unexpected("a pipeline", &"too few answers")));
+        let standing = read("XINFO GROUPS", answer(), is_missing, |groups| Standing::find(groups, &self.group).ok())?;
+        let extent = read("XINFO STREAM", answer(), is_missing, Extent::parse)?;
+        let rows = read("XPENDING", answer(), is_no_group, facts::rows)?.unwrap_or_default();
+        let now_ms = read("TIME", answer(), |_| false, facts::milliseconds)?.unwrap_or_default();
+        let members = answer();
+        let standing = standing.flatten();
+        Ok(Answers { standing, extent, rows, now_ms, members, lengths: answers.collect() })
+    }
+}
+
+async fn lag(tracker: &mut Tracker, session: &Session, stream: &str, facts: &Facts) -> Result<Lag, Error> {
+    let mut step = tracker.begin(facts);
+    loop {
+        match step {
+            Step::Known(lag) => return Ok(lag),
+            Step::Count(span) => {
+                let counted = count(session, stream, &span).await?;
+                step = tracker.counted(facts, &span, counted);
+            }
+        }
+    }
+}
+
+/// The first unread entry.
+async fn next(
+    known: &mut Option<Next>,
+    session: &Session,
+    stream: &str,
+    facts: &Facts,
+) -> Result<Option<EntryId>, Error> {
+    let (position, removed) = (facts.standing.position, facts.extent.removed());
+    if facts.extent.last.is_none_or(|last| last <= position) {
+        return Ok(None);
+    }
+    if let Some(first) = facts.extent.first.filter(|first| *first > position) {
+        return Ok(Some(first));
+    }
+    let same = |next: &Next| next.position == position && removed.is_some() && next.removed == removed;
+    if let Some(next) = known.filter(same) {
+        return Ok(Some(next.id));
+    }
+    let found = page(session, stream, position, None, 1).await?.first().copied();
+    *known = found.map(|id| Next { position, removed, id });
+    Ok(found)
+}
+
+fn is_missing(error: &Error) -> bool {
+    error.code() == Some("ERR") && error.to_string().contains("no such key")
+}
+
+fn is_no_group(error: &Error) -> bool {
+    error.code() == Some("NOGROUP")
+}
+
+/// Reads an answer: `None` in place of an expected error; any other, and what is not understood, is an error.
+fn read<T>(
+    command: &str,
+    answer: Answer,
+    expected: impl Fn(&Error) -> bool,
+    parse: impl Fn(&Value) -> Option<T>,
+) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(answer) => parse(&answer).map(Some).ok_or_else(|| Error::unexpected(command, &answer)),
+        Err(error) if expected(&error) => Ok(None),
+        Err(error) => Err(error.while_doing(command)),
+    }
+}
+
+/// Counts entries page by page, within a number and a time.
+async fn count(session: &Session, stream: &str, span: &Span) -> Result<Counted, Error> {
+    let (mut entries, mut after, mut size, begin) = (0, span.after, PAGES.0, Instant::now());
+    loop {
+        let (asked, wanted) = (Instant::now(), size.min(span.limit - entries));
+        let ids = page(session, stream, after, Some(span.upto), wanted).await?;
+        let found = ids.len() as u64;
+        entries += found;
+        after = ids.last().copied().unwrap_or(after);
+        let complete = found < wanted || after >= span.upto;
+        if complete || entries >= span.limit || begin.elapsed() > WITHIN {
+            return Ok(Counted { entries, to: after, complete });
+        }
+        if asked.elapsed() < QUICK {
+            size = (size * 2).min(PAGES.1);
+        }
+    }
+}
+
+/// Ids of up to `count` entries after `after`.
+async fn page(
+    session: &Session,
+    stream: &str,
+    after: EntryId,
+    upto: Option<EntryId>,
+    count: u64,
+) -> Result<Vec<EntryId>, Error> {
+    let upto = upto.map_or_else(|| "+".to_owned(), |id| id.to_string());
+    let mut cmd = Cmd::new();
+    cmd.arg("XRANGE").arg(stream).arg(format!("({after}")).arg(upto).arg("COUNT").arg(count);
+    let reply = session.run(&cmd).await.map_err(|error| error.while_doing("XRANGE"))?;
+    facts::ids(&reply).ok_or_else(|| Error::unexpected("XRANGE", &reply))
+}
