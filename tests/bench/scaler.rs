@@ -124,7 +124,8 @@ async fn wake(streams: usize, samples: usize) -> Result<()> {
     crowd.until(false).await?;
     let (mut one, mut all) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
     let mut pace = interval(EDGES_EVERY);
-    for sample in 0..samples {
+    // The first one, while the scaler connects, does not count.
+    for sample in 0..=samples {
         if streams > 1 {
             pace.tick().await;
         } else {
@@ -135,9 +136,11 @@ async fn wake(streams: usize, samples: usize) -> Result<()> {
         let begin = Instant::now();
         desk.client.cmd(&["XADD", STREAM, "*", "f", "v"]).await?;
         let heard = crowd.until(true).await?;
-        // Each sample looks at another stream.
-        one.push(heard.get(sample * 37 % streams).context("no stream")?.duration_since(begin));
-        all.push(heard.iter().max().context("no stream")?.duration_since(begin));
+        if sample > 0 {
+            // Each sample looks at another stream.
+            one.push(heard.get(sample * 37 % streams).context("no stream")?.duration_since(begin));
+            all.push(heard.iter().max().context("no stream")?.duration_since(begin));
+        }
         desk.client.cmd(&["XTRIM", STREAM, "MAXLEN", "0"]).await?;
         crowd.until(false).await?;
     }
