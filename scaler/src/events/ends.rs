@@ -172,11 +172,11 @@ mod tests {
         let (mut ends, mut rings, mut first) = (waiting(&["a"], begin), 0, 0);
         for step in 1..=10_000 {
             let (now, newest) = (begin + PAUSE + STEP * step, id(u64::from(step) + 1));
-            let rang = if !waited_for(&ends, now).is_empty() {
+            let rang = if waited_for(&ends, now).is_empty() {
+                !ends.to_look_at(now).is_empty() && ends.found("a", newest, now)
+            } else {
                 ends.came("a", newest, now);
                 true
-            } else {
-                !ends.to_look_at(now).is_empty() && ends.found("a", newest, now)
             };
             rings += u32::from(rang);
             if step == 100 {
