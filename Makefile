@@ -77,8 +77,9 @@ footprint: tools ## print idle memory and start time of the release programs
 	@target/release/footprint
 
 .PHONY: bench
-bench: footprint ## print what 10,000 runs cost one worker, what an agent that is down costs the others, the outbox (8 min)
+bench: footprint ## print what 10,000 runs cost one worker, what an agent that is down costs the others, the outbox, the scaler (16 min)
 	@target/release/outbox
+	@target/release/scaler
 	@target/release/crowd
 	@target/release/agent-down
 

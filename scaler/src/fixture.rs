@@ -8,7 +8,7 @@ use redis_stream::endpoint::Locator;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::feed::{Feed, Readings};
+use crate::feed::{Answered, Feed, Readings};
 use crate::reading::{Counts, Origin, Reading, State, Trouble};
 use crate::trigger::{Own, Source, Trigger};
 
@@ -32,12 +32,13 @@ impl Origin for Connection {
 #[derive(Clone)]
 pub(crate) struct Fake {
     states: watch::Sender<State>,
+    answered: Answered,
     pub(crate) connection: Arc<Connection>,
 }
 
 impl Fake {
     pub(crate) fn new() -> Self {
-        Self { states: watch::Sender::new(State::default()), connection: Arc::default() }
+        Self { states: watch::Sender::new(State::default()), answered: Answered::default(), connection: Arc::default() }
     }
 
     pub(crate) fn read(&self, counts: Counts) {
@@ -54,13 +55,17 @@ impl Fake {
     }
 
     pub(crate) fn view(&self) -> Feed {
-        Feed::new(self.states.subscribe())
+        Feed::new(self.states.subscribe(), self.answered.clone())
     }
 }
 
 impl Readings for Fake {
     fn feed(&self, _: &Source) -> Result<Feed, Trouble> {
         Ok(self.view())
+    }
+
+    fn prompt_feed(&self, source: &Source) -> Result<Feed, Trouble> {
+        self.feed(source)
     }
 }
 

@@ -1,12 +1,15 @@
 //! KEDA external scaler for the consumer group of a Redis stream behind Sentinel.
 //!
-//! [`trigger`] reads a trigger's metadata, [`pool`] and [`sampler`] keep readings of what triggers ask for,
-//! [`reading`] judges them, [`service`] and [`push`] answer from them, [`server`] carries the answers.
+//! [`trigger`] reads a trigger's metadata, [`pool`] and [`sampler`] keep readings of what triggers ask for, `events`
+//! wakes the samplers when entries come, [`reading`] judges what they read, [`service`] and [`push`] answer from that,
+//! [`server`] carries the answers.
 
+mod events;
 pub mod feed;
 #[cfg(test)]
 mod fixture;
 pub mod metrics;
+mod pace;
 pub mod pool;
 pub mod push;
 mod reader;

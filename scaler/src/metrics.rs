@@ -80,6 +80,8 @@ pub struct Metrics {
     sources: UpDownCounter<i64>,
     lags: Counter<u64>,
     entries: UpDownCounter<i64>,
+    events: Counter<u64>,
+    refused_events: UpDownCounter<i64>,
 }
 
 impl Metrics {
@@ -111,6 +113,14 @@ impl Metrics {
                 .i64_up_down_counter("scaler_entries")
                 .with_description("Unfinished entries of all watched sources, as last read.")
                 .build(),
+            events: meter
+                .u64_counter("scaler_events")
+                .with_description("Times that new entries of a stream had it read at once.")
+                .build(),
+            refused_events: meter
+                .i64_up_down_counter("scaler_events_refused")
+                .with_description("Redis databases whose new entries are noticed late because XREAD is refused.")
+                .build(),
         };
         metrics.start_at_zero();
         metrics
@@ -134,6 +144,8 @@ impl Metrics {
         self.samples.add(0, &[]);
         self.streams.add(0, &[]);
         self.sources.add(0, &[]);
+        self.events.add(0, &[]);
+        self.refused_events.add(0, &[]);
     }
 
     /// Counts an answered call.
@@ -164,6 +176,16 @@ impl Metrics {
     /// Counts an open stream until the guard is dropped.
     pub fn stream(&self) -> OpenGuard {
         OpenGuard::open(&self.streams)
+    }
+
+    /// Counts new entries that were noticed.
+    pub fn event(&self) {
+        self.events.add(1, &[]);
+    }
+
+    /// Counts a database where `XREAD` is refused until the guard is dropped.
+    pub fn refused_events(&self) -> OpenGuard {
+        OpenGuard::open(&self.refused_events)
     }
 
     /// Counts a watched source until the guard is dropped.

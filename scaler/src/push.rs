@@ -11,14 +11,22 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
+use crate::pace::Pace;
 use crate::reading::Verdict;
 use crate::trigger::Trigger;
 
 /// `true` is repeated this often while there is work.
 pub const REPEAT: Duration = Duration::from_secs(10);
 
-/// Two `true` are at least this far apart: each costs KEDA calls to the Kubernetes API.
+/// Each `true` costs KEDA calls to the Kubernetes API: while the state flickers it is told once in this time ...
 pub const GAP: Duration = Duration::from_secs(1);
+
+/// ... after so many at once. An edge after a quiet time is never held back.
+pub const AT_ONCE: u32 = 3;
+
+/// A stream on which nothing could be told for this long, since there is no reading, ends with OK: the client comes
+/// back, perhaps to a replica that can read.
+pub const BLIND_FOR: Duration = Duration::from_secs(10);
 
 /// After this the stream ends with OK, so that clients spread over the scaler's replicas again.
 pub const LONGEST: Duration = Duration::from_secs(30 * 60);
@@ -30,32 +38,37 @@ pub struct Push {
     trigger: Trigger,
     stop: CancellationToken,
     ends: Instant,
+    blind_since: Option<Instant>,
     told: Option<bool>,
-    told_true: Option<Instant>,
+    repeat: Instant,
+    pace: Pace,
 }
 
 impl Push {
     /// Tells the activity of `trigger` as `feed` shows it, until `stop`.
     pub fn new(feed: Feed, trigger: Trigger, stop: CancellationToken) -> Self {
-        Self { feed, trigger, stop, ends: Instant::now() + LONGEST, told: None, told_true: None }
+        let (now, pace) = (Instant::now(), Pace::new(GAP, AT_ONCE));
+        Self { feed, trigger, stop, ends: now + LONGEST, blind_since: None, told: None, repeat: now, pace }
     }
 
     /// The next thing to tell: the first state that is known at once, later ones as described above.
     /// `None` ends the stream.
     pub async fn next(&mut self) -> Option<bool> {
         loop {
-            let due = match self.active() {
+            let active = self.active();
+            let end = self.end(active);
+            let due = match active {
                 Some(true) => self.true_due(),
                 Some(false) if self.told != Some(false) => return self.tell(false),
-                Some(false) | None => self.ends,
+                Some(false) | None => end,
             };
-            if due <= Instant::now() && due < self.ends {
+            if due <= Instant::now() && due < end {
                 return self.tell(true);
             }
             tokio::select! {
                 () = self.stop.cancelled() => return None,
-                () = sleep_until(self.ends) => return None,
-                () = sleep_until(due.min(self.ends)) => {}
+                () = sleep_until(end) => return None,
+                () = sleep_until(due.min(end)) => {}
                 changed = self.feed.changed() => changed.ok()?,
             }
         }
@@ -68,15 +81,29 @@ impl Push {
         }
     }
 
+    /// When the stream ends if nothing changes.
+    fn end(&mut self, active: Option<bool>) -> Instant {
+        if active.is_some() {
+            self.blind_since = None;
+            return self.ends;
+        }
+        let since = *self.blind_since.get_or_insert_with(Instant::now);
+        self.ends.min(since + BLIND_FOR)
+    }
+
     fn true_due(&self) -> Instant {
-        let pause = if self.told == Some(true) { REPEAT } else { GAP };
-        self.told_true.map_or_else(Instant::now, |told| told + pause)
+        if self.told == Some(true) {
+            return self.repeat;
+        }
+        self.pace.free_at().map_or_else(Instant::now, Instant::from_std)
     }
 
     fn tell(&mut self, active: bool) -> Option<bool> {
         self.told = Some(active);
         if active {
-            self.told_true = Some(Instant::now());
+            let now = Instant::now();
+            self.pace.take(now.into_std());
+            self.repeat = now + REPEAT;
         }
         self.told
     }

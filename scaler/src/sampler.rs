@@ -1,4 +1,5 @@
-//! One loop per source: takes a reading every [`TICK`], whoever asks and however often.
+//! One loop per source: takes a reading every [`TICK`], and at once when told of a new entry, whoever asks and however
+//! often.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,13 +7,13 @@ use std::time::Duration;
 use daemon::Heartbeat;
 use redis_stream::connection::{Link, Session};
 use redis_stream::error::{Class, Error};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::reader::SourceReader;
-use crate::reading::{Origin, Reading, State, Trouble};
+use crate::reading::{Origin, Reading, State, Trouble, Verdict};
 use crate::trigger::Source;
 
 /// From the start of one reading to the start of the next.
@@ -27,6 +28,8 @@ pub(crate) struct Sampler {
     pub(crate) source: Source,
     pub(crate) link: Link,
     pub(crate) states: watch::Sender<State>,
+    /// Rings when there is a new entry.
+    pub(crate) bell: Arc<Notify>,
     pub(crate) metrics: Metrics,
     pub(crate) heartbeat: Heartbeat,
 }
@@ -37,9 +40,11 @@ impl Sampler {
         let mut reader = SourceReader::new(&self.source, &self.metrics);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = Verdict::Unknown;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.bell.notified() => ticks.reset(),
                 _ = ticks.tick() => {}
             }
             self.heartbeat.tick();
@@ -48,7 +53,7 @@ impl Sampler {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                outcome = self.sample(&mut reader) => self.publish(outcome),
+                outcome = self.sample(&mut reader) => self.publish(outcome, &mut told),
             }
         }
     }
@@ -62,14 +67,24 @@ impl Sampler {
         Ok(Reading { at, origin: Arc::new(session), counts })
     }
 
-    fn publish(&self, outcome: Result<Reading, Error>) {
+    /// Views are woken where something is different from what they were last `told`: thousands of push streams have
+    /// nothing to do with every reading.
+    fn publish(&self, outcome: Result<Reading, Error>, told: &mut Verdict) {
         self.metrics.sample();
         let outcome = outcome.map_err(|error| {
             self.metrics.sample_error(error.class());
             Trouble::from(error)
         });
         self.log_change(outcome.as_ref().err());
-        self.states.send_modify(|state| state.record(outcome));
+        self.states.send_if_modified(|state| {
+            let now = Instant::now().into_std();
+            let lapsed = state.verdict(now) != *told;
+            state.record(outcome);
+            let verdict = state.verdict(now);
+            let different = verdict != *told;
+            *told = verdict;
+            lapsed || different
+        });
     }
 
     /// Says once that readings fail, and once that they work again.

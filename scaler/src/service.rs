@@ -22,7 +22,7 @@ use tonic::{Code, Request, Response, Status};
 use crate::feed::Readings;
 use crate::metrics::{Metrics, Rpc};
 use crate::push::Push;
-use crate::reading::{Counts, Trouble};
+use crate::reading::Trouble;
 use crate::trigger::{BadMetadata, Own, Trigger};
 
 /// `StreamIsActive` calls that may be open at a time.
@@ -48,13 +48,9 @@ impl<R: Readings> Service<R> {
         Ok(Trigger::parse(metadata, &self.own)?)
     }
 
-    async fn counts(&self, trigger: &Trigger) -> Result<Counts, Status> {
-        Ok(self.readings.feed(&trigger.source)?.counts().await?)
-    }
-
     async fn activity(&self, object: ScaledObjectRef) -> Result<IsActiveResponse, Status> {
         let trigger = self.trigger(&object.scaler_metadata)?;
-        let counts = self.counts(&trigger).await?;
+        let counts = self.readings.feed(&trigger.source)?.same_counts().await?;
         Ok(IsActiveResponse { result: counts.active(&trigger) })
     }
 
@@ -75,7 +71,7 @@ impl<R: Readings> Service<R> {
         if request.metric_name != metric_name {
             return Err(Status::invalid_argument(format!("metricName: this trigger has one metric, {metric_name}")));
         }
-        let value = self.counts(&trigger).await?.value(&trigger);
+        let value = self.readings.feed(&trigger.source)?.counts().await?.value(&trigger);
         let value = MetricValue { metric_name, metric_value: whole(value), metric_value_float: value };
         Ok(GetMetricsResponse { metric_values: vec![value] })
     }
@@ -87,7 +83,7 @@ impl<R: Readings> Service<R> {
                 "{MOST_STREAMS} StreamIsActive calls are open; add replicas of the scaler"
             ))
         })?;
-        let feed = self.readings.feed(&trigger.source)?;
+        let feed = self.readings.prompt_feed(&trigger.source)?;
         let push = Push::new(feed, trigger, self.stop.clone());
         let open = (permit, self.metrics.stream());
         Ok(Box::pin(stream::unfold((push, open), async |(mut push, open)| {

@@ -22,4 +22,5 @@ pub mod retry;
 pub mod script;
 pub mod sentinel;
 pub mod survival;
+pub mod tail;
 pub mod value;

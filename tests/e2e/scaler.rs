@@ -22,6 +22,10 @@ mod losing;
 mod refusing;
 #[path = "scaler/serving.rs"]
 mod serving;
+#[path = "scaler/sharing.rs"]
+mod sharing;
+#[path = "scaler/waking.rs"]
+mod waking;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 /// KEDA polls many objects one after the other: an answer, good or bad, must not keep it longer.

@@ -88,7 +88,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("xdel", "w", "XDEL {none} bad"),
     ("xlen", "ws", "XLEN {none}"),
     ("xrange", "hws", "XRANGE {none} bad bad"),
-    ("xread", "h", "XREAD COUNT 1 STREAMS {none} 0"),
+    ("xread", "hs", "XREAD COUNT 1 STREAMS {none} 0"),
     ("xreadgroup", "w", "XREADGROUP GROUP g c COUNT 1 STREAMS {none} >"),
     ("xack", "w", "XACK {none} g 1-0"),
     ("xclaim", "w", "XCLAIM {none} g c 1 1-0"),

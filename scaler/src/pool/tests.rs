@@ -84,6 +84,33 @@ async fn sources_are_bounded() {
 }
 
 #[tokio::test]
+async fn databases_are_bounded() {
+    let (pool, _) = pool();
+    let of = |db| Source { db, ..source("a") };
+    let most = u16::try_from(MOST_DATABASES).unwrap();
+    let feeds: Vec<_> = (0..most).map(|db| pool.feed(&of(db)).unwrap()).collect();
+    assert!(matches!(pool.feed(&of(most)), Err(Trouble::TooMany(_))));
+    assert!(pool.feed(&Source { db: 0, ..source("b") }).is_ok());
+    assert_eq!((feeds.len(), links(&pool)), (MOST_DATABASES, MOST_DATABASES));
+}
+
+#[tokio::test]
+async fn the_views_of_a_source_listen_together_and_only_the_prompt_ones() {
+    let (pool, _) = pool();
+    let listening = |stream: &str| pool.0.sources().watched[&source(stream)].listening.strong_count();
+    let plain = pool.feed(&source("a")).unwrap();
+    assert_eq!(listening("a"), 0);
+    let prompt: Vec<_> = (0..3).map(|_| pool.prompt_feed(&source("a")).unwrap()).collect();
+    let first_of_all = pool.prompt_feed(&source("b")).unwrap();
+    assert_eq!((listening("a"), listening("b")), (3, 1));
+    let events = pool.0.sources().watched[&source("a")].events.clone();
+    assert_eq!(events.listeners(), 2);
+    drop((prompt, first_of_all));
+    assert_eq!((events.listeners(), listening("a")), (0, 0));
+    drop(plain);
+}
+
+#[tokio::test]
 async fn all_ends_with_the_pool() {
     let (pool, _) = pool();
     let mut feed = pool.feed(&source("a")).unwrap();

@@ -1,4 +1,4 @@
-use tokio::time::timeout;
+use tokio::time::{advance, timeout};
 
 use super::*;
 use crate::fixture::{Fake, counts, trigger};
@@ -6,6 +6,9 @@ use crate::reading::Trouble;
 
 /// With the clock paused this passes as soon as nothing else can happen.
 const LONG: Duration = Duration::from_millis(200);
+
+/// A blind stream has not ended by then.
+const NOT_YET: Duration = Duration::from_secs(9);
 
 fn start(fake: &Fake) -> (Push, CancellationToken) {
     let stop = CancellationToken::new();
@@ -65,7 +68,24 @@ async fn a_flickering_state_does_not_flood() {
             }
         }
     }
-    assert!((2..=11).contains(&trues), "{trues}");
+    assert!((2..=10 + AT_ONCE).contains(&trues), "{trues}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edge_is_told_at_once_after_a_false() {
+    let fake = Fake::new();
+    let (mut push, _stop) = start(&fake);
+    let begin = Instant::now();
+    for _ in 0..AT_ONCE {
+        for pending in [1, 0] {
+            fake.read(counts(pending, 0));
+            assert_eq!(told(&mut push).await, Some(pending == 1));
+        }
+    }
+    fake.read(counts(1, 0));
+    assert_eq!(told(&mut push).await, None, "now the gap holds");
+    assert_eq!(timeout(LONG * 6, push.next()).await, Ok(Some(true)));
+    assert!(begin.elapsed() >= GAP, "{:?}", begin.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,9 +95,29 @@ async fn what_is_not_known_is_not_told() {
     fake.read(counts(1, 0));
     assert_eq!(told(&mut push).await, Some(true));
     fake.fail(Trouble::Configuration("WRONGTYPE".to_owned()));
-    assert!(timeout(REPEAT * 3, push.next()).await.is_err());
+    assert!(timeout(NOT_YET, push.next()).await.is_err());
+    advance(REPEAT).await;
     fake.read(counts(1, 0));
     assert_eq!(told(&mut push).await, Some(true));
+    fake.fail(Trouble::Unavailable("away".to_owned()));
+    assert!(timeout(NOT_YET, push.next()).await.is_err());
+    fake.read(counts(0, 0));
+    assert_eq!(told(&mut push).await, Some(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blind_stream_ends_and_one_that_is_opened_blind_ends_as_late() {
+    let fake = Fake::new();
+    let (mut first, _stop) = start(&fake);
+    fake.read(counts(1, 0));
+    assert_eq!(told(&mut first).await, Some(true));
+    fake.fail(Trouble::Configuration("NOPERM".to_owned()));
+    let (mut second, _stop) = start(&fake);
+    let begin = Instant::now();
+    assert_eq!(tokio::join!(first.next(), second.next()), (None, None));
+    assert_eq!(begin.elapsed().as_secs(), BLIND_FOR.as_secs());
+    let (mut again, _stop) = start(&fake);
+    assert!(timeout(NOT_YET, again.next()).await.is_err(), "whoever comes back does not spin");
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,8 +129,17 @@ async fn it_ends_when_asked_and_when_it_is_old() {
 
     let (mut push, _stop) = start(&fake);
     let begin = Instant::now();
-    assert_eq!(push.next().await, None);
-    assert_eq!(begin.elapsed().as_secs(), LONGEST.as_secs());
+    let mut reading = tokio::time::interval(Duration::from_secs(1));
+    let last = loop {
+        tokio::select! {
+            told = push.next() => match told {
+                Some(active) => assert!(!active),
+                None => break begin.elapsed(),
+            },
+            _ = reading.tick() => fake.read(counts(0, 0)),
+        }
+    };
+    assert_eq!(last.as_secs(), LONGEST.as_secs());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use futures_util::StreamExt as _;
 use tokio::time::{Instant, advance, timeout};
 
 use super::*;
-use crate::feed::PATIENCE;
+use crate::feed::{PATIENCE, TOGETHER};
 use crate::fixture::{Fake, counts, metadata, own};
 use crate::reading::{FRESH_FOR, as_float};
 
@@ -86,6 +86,25 @@ async fn a_zero_that_was_read_is_a_zero() {
     scaler.fake.read(counts(0, 0));
     assert_eq!(scaler.value(&[]).await.unwrap(), (0, 0.0));
     assert!(!scaler.active(&[]).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_and_the_activity_that_is_asked_for_next_come_from_one_reading() {
+    let scaler = scaler();
+    scaler.fake.read(counts(1, 0));
+    assert_eq!(scaler.value(&[]).await.unwrap().0, 1);
+    scaler.fake.read(counts(0, 0));
+    assert!(scaler.active(&[]).await.unwrap());
+    assert_eq!(scaler.value(&[]).await.unwrap().0, 0, "a number is always the latest");
+    assert!(!scaler.active(&[]).await.unwrap());
+
+    scaler.fake.read(counts(1, 0));
+    assert!(!scaler.active(&[]).await.unwrap());
+    advance(TOGETHER + Duration::from_millis(1)).await;
+    assert!(scaler.active(&[]).await.unwrap());
+    assert_eq!(scaler.value(&[]).await.unwrap().0, 1);
+    scaler.fake.connection.lose();
+    assert_eq!(scaler.active(&[]).await.unwrap_err().code(), Code::Unavailable, "what no longer holds is not told");
 }
 
 #[tokio::test(start_paused = true)]

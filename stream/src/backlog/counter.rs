@@ -103,8 +103,9 @@ impl Counter {
         self.waiting.ask(&mut pipeline);
         let mut answers = session.pipe(&pipeline).await?.into_iter();
         let mut answer = || answers.next().unwrap_or_else(|| Err(Error::unexpected("a pipeline", &"too few answers")));
-        let standing = read("XINFO GROUPS", answer(), is_missing, |groups| Standing::find(groups, &self.group).ok())?;
-        let extent = read("XINFO STREAM", answer(), is_missing, Extent::parse)?;
+        let standing =
+            read("XINFO GROUPS", answer(), Error::is_no_such_key, |groups| Standing::find(groups, &self.group).ok())?;
+        let extent = read("XINFO STREAM", answer(), Error::is_no_such_key, Extent::parse)?;
         let rows = read("XPENDING", answer(), is_no_group, facts::rows)?.unwrap_or_default();
         let now_ms = read("TIME", answer(), |_| false, facts::milliseconds)?.unwrap_or_default();
         let members = answer();
@@ -147,10 +148,6 @@ async fn next(
     let found = page(session, stream, position, None, 1).await?.first().copied();
     *known = found.map(|id| Next { position, removed, id });
     Ok(found)
-}
-
-fn is_missing(error: &Error) -> bool {
-    error.code() == Some("ERR") && error.to_string().contains("no such key")
 }
 
 fn is_no_group(error: &Error) -> bool {

@@ -15,6 +15,7 @@ use crate::endpoint::{Endpoint, HostPort};
 use crate::error::{Class, Error};
 use crate::reader::Reader;
 use crate::script::Call;
+use crate::tail::Tail;
 use crate::value;
 
 const CONNECT_WITHIN: Duration = Duration::from_millis(700);
@@ -171,14 +172,26 @@ impl Session {
 
     /// A connection of its own for blocking reads, to the same node, checked in the same way.
     pub async fn reader(&self) -> Result<Reader, Error> {
+        let (connection, client_id) = self.another(&self.0.client_name).await?;
+        Ok(Reader::new(connection, client_id, self.clone()))
+    }
+
+    /// A connection of its own that waits for the ends of streams to move, under this name in `CLIENT LIST`.
+    pub async fn tail(&self, client_name: &str) -> Result<Tail, Error> {
+        let (connection, _) = self.another(client_name).await?;
+        Ok(Tail::new(connection, self.clone()))
+    }
+
+    /// A second connection to the same node with the same history, and its client id.
+    async fn another(&self, client_name: &str) -> Result<(MultiplexedConnection, i64), Error> {
         let mut connection = dial(&self.0.endpoint, &self.0.address).open(|_: PushInfo| Ok::<(), ()>(())).await?;
-        let facts = introduce(&mut connection, &self.0.client_name).await?;
+        let facts = introduce(&mut connection, client_name).await?;
         if facts.replid != self.0.replid {
             let error = Error::unreachable("the master has another history than a moment ago");
             self.end_if_useless(&error);
             return Err(error);
         }
-        Ok(Reader::new(connection, facts.client_id, self.clone()))
+        Ok((connection, facts.client_id))
     }
 
     /// Ends the session; its users get errors of class `Reconnect`.

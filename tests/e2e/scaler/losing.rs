@@ -126,3 +126,46 @@ async fn a_killed_master() -> Result<()> {
 async fn a_paused_master() -> Result<()> {
     the_master_goes("SIGSTOP", async |trio| trio.pause_master().await).await
 }
+
+/// More than the new master ever has.
+const TOO_MANY: i64 = 1_000;
+
+/// The old master goes on as one for a while after a planned failover, and takes entries: they are nobody's backlog.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_master_s_number_is_not_told_once_another_is_named() -> Result<()> {
+    let trio = Trio::start(TrioOptions::default()).await?;
+    fill(&trio).await?;
+    let scaler = Member::scaler(&Settings::of_trio(&trio)).await?;
+    let keda = Keda::connect(&scaler.grpc).await?;
+    // With a push stream open, a new entry on the old master is read at once, if anybody still reads there.
+    let mut told = keda.stream_is_active(&object(&[])).await?;
+    ensure!(told.message().await?.is_some_and(|told| told.result));
+    let mut on_old = trio.client(DATABASE).await?;
+    let old = trio.failover().await?;
+    eventually_ok("another master to be named", PATIENCE, async || {
+        ensure!(trio.master_address().await? != old);
+        Ok(())
+    })
+    .await?;
+    let named = Instant::now();
+    let add = "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'f', 'v') end";
+    let many = TOO_MANY.to_string();
+    let taken = on_old.cmd(&["EVAL", add, "1", "incident:events", &many]).await.is_ok();
+    let (mut latest, mut right) = (None, 0);
+    while named.elapsed() < Duration::from_secs(4) {
+        let (found, took) = timed(value(&keda, &object(&[]))).await;
+        ensure!(took < ANSWER_WITHIN, "{found:?} after {took:?}");
+        match found {
+            Ok(found) if found >= TOO_MANY => latest = Some(named.elapsed()),
+            Ok(found) => {
+                ensure!(found == ENTRIES, "{found}");
+                right += 1;
+            }
+            Err(code) => ensure!(code == Code::Unavailable, "{code:?}"),
+        }
+    }
+    figure(&format!("the old master took entries: {taken}; its number was told until {latest:?} after the switch"));
+    ensure!(latest.is_none_or(|latest| latest <= Duration::from_millis(500)), "{latest:?}");
+    ensure!(right > 0, "the new master's number was never told");
+    Ok(())
+}

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::stream;
+use line_tests::keda::{IsActive, ScaledObject};
 use prost::Message;
 use tokio::time::timeout;
 use tonic::client::Grpc;
@@ -59,6 +60,50 @@ async fn nothing_is_told_while_redis_is_away() -> Result<()> {
     desk.redis.restart().await?;
     ensure!(next(&mut told).await?.context("ended")?.result, "the stream goes on when Redis is back");
     Ok(())
+}
+
+/// A replica that cannot read lets its clients go to another one, after ten seconds each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blind_replica_ends_its_streams_with_ok() -> Result<()> {
+    let mut desk = Desk::open().await?;
+    let mut told = desk.keda.stream_is_active(&object(&[])).await?;
+    ensure!(!next(&mut told).await?.context("ended")?.result);
+    desk.redis.pause()?;
+    let begin = Instant::now();
+    ensure!(next(&mut told).await?.is_none(), "nothing is told before the end");
+    let first = begin.elapsed();
+    // Opened while blind: the answer comes at once, the end after as long.
+    let begin = Instant::now();
+    let mut again = desk.keda.stream_is_active(&object(&[])).await?;
+    let opened = begin.elapsed();
+    ensure!(next(&mut again).await?.is_none());
+    figure(&format!("a blind replica: stream ended after {first:?}, the next after {:?}", begin.elapsed()));
+    ensure!(opened < Duration::from_millis(1500), "{opened:?}");
+    for took in [first, begin.elapsed()] {
+        ensure!((9..14).contains(&took.as_secs()), "{took:?}");
+    }
+    desk.redis.resume()?;
+    let mut back = desk.keda.stream_is_active(&object(&[])).await?;
+    ensure!(!next(&mut back).await?.context("ended")?.result);
+    Ok(())
+}
+
+/// A client may want its answer sooner than the scaler gives up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_s_deadline_is_kept() -> Result<()> {
+    let mut desk = Desk::open().await?;
+    desk.redis.pause()?;
+    let path = PathAndQuery::from_static("/externalscaler.ExternalScaler/IsActive");
+    let codec = ProstCodec::<ScaledObject, IsActive>::default();
+    let mut request = Request::new(object(&[]));
+    request.metadata_mut().insert("grpc-timeout", "300m".parse()?);
+    let mut grpc = grpc(&desk.scaler.grpc).await?;
+    let begin = Instant::now();
+    let status = grpc.unary(request, path, codec).await.err().context("an answer from nobody")?;
+    let took = begin.elapsed();
+    ensure!([Code::DeadlineExceeded, Code::Cancelled].contains(&status.code()), "{status:?}");
+    ensure!((200..900).contains(&took.as_millis()), "{took:?}: {status:?}");
+    desk.redis.resume()
 }
 
 /// `grpc.health.v1.HealthCheckRequest`
