@@ -1,7 +1,8 @@
 //! KEDA external scaler for the consumer group of a Redis stream behind Sentinel.
 //!
 //! [`trigger`] reads a trigger's metadata, [`pool`] and [`sampler`] keep readings of what triggers ask for,
-//! [`reading`] judges them, [`service`] and [`push`] answer from them, [`server`] carries the answers.
+//! [`reading`] judges them, [`service`] and [`push`] answer from them, [`server`] carries the answers, over [`tls`] where
+//! it is set.
 
 pub mod feed;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub mod sampler;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod tls;
 pub mod trigger;
 
 pub use run::run;

@@ -1,9 +1,11 @@
 //! Every instrument of the scaler. All series exist from the start, at zero.
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Meter, UpDownCounter};
+use opentelemetry::metrics::{Counter, Gauge, Meter, UpDownCounter};
 use redis_stream::error::Class;
 use tonic::Code;
+
+use crate::tls::Refusal;
 
 /// The calls that are counted, by their gRPC names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,9 @@ pub struct Metrics {
     sample_errors: Counter<u64>,
     streams: UpDownCounter<i64>,
     sources: UpDownCounter<i64>,
+    handshakes: Counter<u64>,
+    tls_expires: Gauge<i64>,
+    tls_files_unusable: Gauge<u64>,
 }
 
 impl Metrics {
@@ -78,6 +83,18 @@ impl Metrics {
                 .i64_up_down_counter("scaler_watched_sources")
                 .with_description("Streams and consumer groups that are being watched.")
                 .build(),
+            handshakes: meter
+                .u64_counter("scaler_tls_handshakes")
+                .with_description("TLS connections of clients, by how the handshake ended.")
+                .build(),
+            tls_expires: meter
+                .i64_gauge("scaler_tls_expiry_timestamp_seconds")
+                .with_description("When the TLS certificate in use ends, seconds since 1970; 0 without TLS.")
+                .build(),
+            tls_files_unusable: meter
+                .u64_gauge("scaler_tls_files_unusable")
+                .with_description("1 while the TLS files cannot be used and an earlier certificate is in use.")
+                .build(),
         };
         metrics.start_at_zero();
         metrics
@@ -95,6 +112,11 @@ impl Metrics {
         self.samples.add(0, &[]);
         self.streams.add(0, &[]);
         self.sources.add(0, &[]);
+        for refusal in Refusal::ALL.map(Some).into_iter().chain([None]) {
+            self.handshakes.add(0, &[handshake_label(refusal)]);
+        }
+        self.tls_expires(0);
+        self.tls_files_unusable(false);
     }
 
     /// Counts an answered call.
@@ -117,6 +139,21 @@ impl Metrics {
         OpenGuard::open(&self.streams)
     }
 
+    /// Counts a handshake: done, or refused.
+    pub fn handshake(&self, refused: Option<Refusal>) {
+        self.handshakes.add(1, &[handshake_label(refused)]);
+    }
+
+    /// When the certificate ends, seconds since 1970.
+    pub fn tls_expires(&self, at: i64) {
+        self.tls_expires.record(at, &[]);
+    }
+
+    /// Whether the files are worse than what is in use.
+    pub fn tls_files_unusable(&self, unusable: bool) {
+        self.tls_files_unusable.record(u64::from(unusable), &[]);
+    }
+
     /// Counts a watched source until the guard is dropped.
     pub fn source(&self) -> OpenGuard {
         OpenGuard::open(&self.sources)
@@ -125,6 +162,10 @@ impl Metrics {
 
 fn rpc_labels(rpc: Rpc, code: Code) -> [KeyValue; 2] {
     [KeyValue::new("method", rpc.as_str()), KeyValue::new("code", code_name(code))]
+}
+
+fn handshake_label(refused: Option<Refusal>) -> KeyValue {
+    KeyValue::new("handshake", refused.map_or("done", Refusal::as_str))
 }
 
 /// The code's name in the gRPC specification, lower case.

@@ -14,6 +14,7 @@ use crate::pool::Pool;
 use crate::server;
 use crate::service::Service;
 use crate::settings::{Args, Settings};
+use crate::tls::Rotation;
 
 /// Why the scaler did not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,12 @@ fn start(life: &Lifecycle, settings: Settings, telemetry: &Telemetry, scaler: Tc
     let (samplers, end_of_samplers) = (TaskTracker::new(), CancellationToken::new());
     let pool =
         Pool::new(settings.endpoint, metrics.clone(), readiness.clone(), samplers.clone(), end_of_samplers.clone());
+    let door = settings.tls.map(|(files, loaded)| {
+        let rotation = Rotation::new(files, loaded, metrics.clone());
+        let door = rotation.door();
+        life.spawn("tls", rotation.run(life.soft().clone()));
+        door
+    });
     let service = Service::new(settings.own, pool, metrics, life.soft().clone());
 
     let admin_stop = life.soft().clone();
@@ -81,7 +88,7 @@ fn start(life: &Lifecycle, settings: Settings, telemetry: &Telemetry, scaler: Tc
 
     let serving = life.clone();
     life.spawn_fallible("grpc", async move {
-        let ended = server::serve(scaler, service, &serving).await;
+        let ended = server::serve(scaler, door, service, &serving).await;
         end_of_samplers.cancel();
         samplers.close();
         samplers.wait().await;

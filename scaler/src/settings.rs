@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -10,6 +11,7 @@ use daemon::{LogFormat, Mistakes, TelemetrySettings, log_format_default};
 use redis_stream::args::RedisArgs;
 use redis_stream::endpoint::{Endpoint, HostPort, Password};
 
+use crate::tls::{self, Files, Loaded};
 use crate::trigger::Own;
 
 /// KEDA external scaler for the consumer group of a Redis stream behind Sentinel.
@@ -34,6 +36,15 @@ pub struct Args {
     /// Other Sentinels that triggers may name, exactly as written there
     #[arg(long, env = "SCALER_ALLOWED_SENTINELS", hide_env_values = true, value_name = "HOST:PORT,...")]
     scaler_allowed_sentinels: Option<String>,
+    /// Certificate of the gRPC port, PEM, with those between it and its authority [default: plain gRPC]
+    #[arg(long, env = "SCALER_TLS_CERT_FILE", hide_env_values = true, value_name = "FILE")]
+    scaler_tls_cert_file: Option<String>,
+    /// Its private key, PEM
+    #[arg(long, env = "SCALER_TLS_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    scaler_tls_key_file: Option<String>,
+    /// Authorities of clients, PEM: KEDA then needs a certificate [default: it needs none]
+    #[arg(long, env = "SCALER_TLS_CLIENT_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    scaler_tls_client_ca_file: Option<String>,
     /// From the request to stop until everything is cut off [default: 25s]
     #[arg(long, env = "SHUTDOWN_GRACE", hide_env_values = true, value_name = "TIME")]
     shutdown_grace: Option<String>,
@@ -64,6 +75,8 @@ pub struct Settings {
     pub endpoint: Endpoint,
     /// Defaults and limits of triggers.
     pub own: Own,
+    /// Certificate, key and authorities of the gRPC port; absent means plain gRPC.
+    pub tls: Option<(Files, Loaded)>,
     /// From the soft to the hard stop.
     pub grace: Duration,
     /// Logs, metrics, spans.
@@ -115,12 +128,16 @@ impl Settings {
                 parse::text,
             ),
         };
+        let tls = secured(
+            [args.scaler_tls_cert_file, args.scaler_tls_key_file, args.scaler_tls_client_ca_file],
+            &mut mistakes,
+        );
         let endpoint = endpoint(args.redis, &mut mistakes);
         match endpoint {
             Some(endpoint) if mistakes.is_empty() => {
                 let (locator, db) = (endpoint.locator.clone(), endpoint.db);
                 let own = Own { stream, group, locator, db, allowed };
-                Ok(Self { scaler_addr, admin_addr, endpoint, own, grace, telemetry })
+                Ok(Self { scaler_addr, admin_addr, endpoint, own, tls, grace, telemetry })
             }
             _ => Err(mistakes),
         }
@@ -139,6 +156,37 @@ fn endpoint(args: RedisArgs, mistakes: &mut Mistakes) -> Option<Endpoint> {
     });
     match settings.parse() {
         Ok(endpoint) => endpoint,
+        Err(problems) => {
+            for problem in problems {
+                mistakes.add(problem.setting, problem.problem);
+            }
+            None
+        }
+    }
+}
+
+/// Certificate, key and authorities of clients; `None` without TLS, and when something is wrong, which has been noted.
+fn secured(files: [Option<String>; 3], mistakes: &mut Mistakes) -> Option<(Files, Loaded)> {
+    let [cert, key, client_ca] = files.map(|file| file.filter(|file| !file.trim().is_empty()).map(PathBuf::from));
+    let (cert, key) = match (cert, key, &client_ca) {
+        (None, None, None) => return None,
+        (Some(cert), Some(key), _) => (cert, key),
+        (None, None, Some(_)) => {
+            mistakes.add(tls::CLIENT_CA_FILE, "needs SCALER_TLS_CERT_FILE and SCALER_TLS_KEY_FILE");
+            return None;
+        }
+        (Some(_), None, _) => {
+            mistakes.add(tls::KEY_FILE, "must be given with SCALER_TLS_CERT_FILE");
+            return None;
+        }
+        (None, Some(_), _) => {
+            mistakes.add(tls::CERT_FILE, "must be given with SCALER_TLS_KEY_FILE");
+            return None;
+        }
+    };
+    let files = Files { cert, key, client_ca };
+    match files.load() {
+        Ok(loaded) => Some((files, loaded)),
         Err(problems) => {
             for problem in problems {
                 mistakes.add(problem.setting, problem.problem);
