@@ -2,8 +2,9 @@
 //!
 //! [`trigger`] reads a trigger's metadata, [`pool`] and [`sampler`] keep readings of what triggers ask for,
 //! [`reading`] judges them, [`service`] and [`push`] answer from them, [`server`] carries the answers, over [`tls`] where
-//! it is set.
+//! it is set. `explain` looks at manifests with the same eyes.
 
+mod explain;
 pub mod feed;
 #[cfg(test)]
 mod fixture;

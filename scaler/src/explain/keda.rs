@@ -37,7 +37,7 @@ pub(super) fn wanted(value: f64, target: f64, metric_type: MetricType, current: 
 }
 
 fn close(ratio: f64) -> bool {
-    (1.0 - ratio).abs() <= TOLERANCE
+    (1.0 - TOLERANCE..=1.0 + TOLERANCE).contains(&ratio)
 }
 
 /// The bounds of the autoscaler: it never goes below one replica.

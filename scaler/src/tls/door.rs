@@ -52,8 +52,7 @@ impl Door {
 
     /// The connections that came about. It never ends, and yields no error: who is refused is said and counted here.
     pub(crate) fn connections(self, incoming: TcpIncoming) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> {
-        let at_work =
-            Keeper { door: self, incoming, handshakes: FuturesUnordered::new(), sayings: Sayings::default() };
+        let at_work = Keeper { door: self, incoming, handshakes: FuturesUnordered::new(), sayings: Sayings::default() };
         stream::unfold(at_work, async |mut keeper| keeper.next().await.map(|connection| (Ok(connection), keeper)))
     }
 
