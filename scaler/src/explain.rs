@@ -108,7 +108,7 @@ fn present(args: &Args) -> Present {
 
 fn explain(args: Args, present: Present) -> Result<Report, Failure> {
     let offline = args.sample.is_some();
-    let Reach { endpoint, own } = Reach::read(args.own, args.redis, offline)?;
+    let Reach { endpoint, own } = Reach::read(&args.own, args.redis, offline)?;
     let failed = |problem| Failure::File { file: args.file.clone(), problem };
     let text = read(&args.file).map_err(|error| failed(format!("cannot be read: {error}")))?;
     let documents = yaml::documents(&text).map_err(|error| failed(format!("cannot be understood: {error}")))?;

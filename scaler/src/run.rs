@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say what is odd about a ScaledObject or ScaledJob, and what KEDA would do now and why
+    /// Say what is odd about a `ScaledObject` or `ScaledJob`, and what KEDA would do now and why
     ///
     /// Reads manifests and, with the settings of the scaler, the numbers in Redis; with --sample it needs neither. Exit
     /// code 0: all right (warnings allowed); 1: Kubernetes, KEDA or the scaler would refuse something; 64: wrong usage,

@@ -77,12 +77,13 @@ pub async fn serve(
     }
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_EVERY));
     let stopping = stopping(life, &health);
-    let serving = async {
+    // On the heap: it has two servers in it, of which one runs.
+    let serving = Box::pin(async {
         match door {
             None => router.serve_with_incoming_shutdown(incoming, stopping).await,
             Some(door) => router.serve_with_incoming_shutdown(door.connections(incoming), stopping).await,
         }
-    };
+    });
     tokio::select! {
         ended = serving => Ok(ended?),
         () = overdue(life) => {

@@ -156,9 +156,9 @@ pub(crate) struct Reach {
 
 impl Reach {
     /// Reads the arguments; `optional` does without any Redis. All mistakes come back at once.
-    pub(crate) fn read(own: OwnArgs, redis: RedisArgs, optional: bool) -> Result<Self, Mistakes> {
+    pub(crate) fn read(own: &OwnArgs, redis: RedisArgs, optional: bool) -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes::new();
-        let defaults = Defaults::new(&own, &mut mistakes);
+        let defaults = Defaults::new(own, &mut mistakes);
         let db = redis.redis_db.as_deref().and_then(|db| db.trim().parse().ok()).unwrap_or(DATABASE);
         let endpoint = endpoint(redis, (!optional).then_some(NO_REDIS_NOR_SAMPLE), &mut mistakes);
         mistakes.finish()?;

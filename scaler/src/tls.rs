@@ -87,7 +87,10 @@ impl Files {
         let mut take = |setting, path: &Path| match read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                problems.push(Problem { setting, problem: format!("{path:?} cannot be read: {error}") });
+                problems.push(Problem {
+                    setting,
+                    problem: format!("{:?} cannot be read: {error}", path.to_string_lossy()),
+                });
                 Vec::new()
             }
         };

@@ -78,7 +78,7 @@ fn fallback(object: &Object, current: Option<u64>, findings: &mut Findings) {
     } else if behavior == Behavior::Static {
         let text = match current {
             Some(current) if current > replicas => format!(
-                "is static, and {replicas} are fewer than the {current} there are: busy workers are stopped while Redis \
+                "is static: {replicas} instead of the {current} that there are, so busy workers are stopped while Redis \
                  cannot be read; {advice}"
             ),
             _ => format!(

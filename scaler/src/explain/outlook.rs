@@ -127,11 +127,11 @@ pub(super) fn outlook(object: &Object, looks: &[Look], judged: &[Judged], presen
     };
     if object.formula {
         outlook.result = None;
-        outlook.now = "by the formula in scalingModifiers, which is not computed here".to_owned();
+        "by the formula in scalingModifiers, which is not computed here".clone_into(&mut outlook.now);
     }
     if object.paused {
         outlook.result = None;
-        outlook.now = "nothing: an annotation pauses the object".to_owned();
+        "nothing: an annotation pauses the object".clone_into(&mut outlook.now);
     }
     outlook
 }

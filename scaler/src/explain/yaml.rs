@@ -180,8 +180,8 @@ mod tests {
         let mut bomb = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
         for level in 1..12 {
             let before = format!("*a{}", level - 1);
-            let row = vec![before.as_str(); 10].join(", ");
-            bomb.push_str(&format!("a{level}: &a{level} [{row}]\n"));
+            let row = [before.as_str(); 10].join(", ");
+            bomb = format!("{bomb}a{level}: &a{level} [{row}]\n");
         }
         let begun = Instant::now();
         assert!(documents(&bomb).is_err());

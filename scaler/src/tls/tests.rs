@@ -87,6 +87,6 @@ fn what_does_not_fit_together() {
     folder.write("ca", &key);
     let (settings, said) = folder.problems();
     assert_eq!(settings, [CLIENT_CA_FILE], "{said}");
-    folder.write("cert", &"x".repeat(LARGEST as usize + 1));
+    folder.write("cert", &"x".repeat(usize::try_from(LARGEST).unwrap() + 1));
     assert!(folder.problems().1.contains("larger than 1 MiB"));
 }

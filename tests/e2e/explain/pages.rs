@@ -41,7 +41,7 @@ async fn the_manifests_of_the_repository_are_in_order() -> Result<()> {
     let page = std::fs::read_to_string(root().join("docs/migrate.md"))?;
     let mut seen = 0;
     for block in page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("yaml\n")) {
-        let triggers: String = block.lines().map(|line| format!("  {line}\n")).collect();
+        let triggers = format!("  {}\n", block.trim_end().replace('\n', "\n  "));
         let text = format!(
             "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {{name: worker}}\nspec:\n  \
              scaleTargetRef: {{name: worker}}\n  \

@@ -217,7 +217,7 @@ fn what_stands_in_a_variable_is_not_known() {
 
 #[test]
 fn lists_are_opened() {
-    let item: String = GOOD.lines().map(|line| format!("    {line}\n")).collect();
+    let item = format!("    {}\n", GOOD.trim_end().replace('\n', "\n    "));
     let text = format!("kind: List\nitems:\n  -\n{item}");
     assert_eq!(report(&text, "lag=1", present(None)).objects.len(), 1);
 }
