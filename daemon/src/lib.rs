@@ -3,6 +3,7 @@
 //! Nothing here knows of streams, scaling or agents, and nothing here reads the environment: settings come from the caller.
 
 pub mod admin;
+pub mod escape;
 pub mod exit;
 pub mod http_server;
 pub mod lifecycle;

@@ -1,6 +1,6 @@
 //! What operators do with incidents that are not settled: see them, and run them again.
 //!
-//! [`escape`] makes foreign text safe to print, [`item`] is one entry where it lies, [`filter`] says
+//! [`item`] is one entry where it lies, [`filter`] says
 //! which are meant, [`scan`] reads them page by page, [`find`] by their ids, [`row`] sums one up,
 //! [`show`] tells all of it, [`plan`] decides what a retry means for it, [`retry`] does that, [`mod@drop`] gives it
 //! up; [`did`] says what became of it. [`portable`] is an incident in a file, [`import`] brings it back.
@@ -8,7 +8,6 @@
 
 pub mod did;
 pub mod drop;
-pub mod escape;
 pub mod filter;
 pub mod find;
 pub mod id;

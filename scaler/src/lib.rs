@@ -2,9 +2,10 @@
 //!
 //! [`trigger`] reads a trigger's metadata, [`pool`] and [`sampler`] keep readings of what triggers ask for, `events`
 //! wakes the samplers when entries come, [`reading`] judges what they read, [`service`] and [`push`] answer from that,
-//! [`server`] carries the answers.
+//! [`server`] carries the answers, over [`tls`] where it is set. `explain` looks at manifests with the same eyes.
 
 mod events;
+mod explain;
 pub mod feed;
 #[cfg(test)]
 mod fixture;
@@ -19,6 +20,7 @@ pub mod sampler;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod tls;
 pub mod trigger;
 
 pub use run::run;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Meter, UpDownCounter};
+use opentelemetry::metrics::{Counter, Gauge, Meter, UpDownCounter};
 use redis_stream::backlog::{Lag, Method};
 use redis_stream::error::Class;
 use tonic::Code;
 
 use crate::reading::{Counts, Sorted};
+use crate::tls::Refusal;
 use crate::trigger::Orphans;
 
 /// The calls that are counted, by their gRPC names.
@@ -82,6 +83,9 @@ pub struct Metrics {
     entries: UpDownCounter<i64>,
     events: Counter<u64>,
     refused_events: UpDownCounter<i64>,
+    handshakes: Counter<u64>,
+    tls_expires: Gauge<i64>,
+    tls_files_unusable: Gauge<u64>,
 }
 
 impl Metrics {
@@ -121,6 +125,18 @@ impl Metrics {
                 .i64_up_down_counter("scaler_events_refused")
                 .with_description("Redis databases whose new entries are noticed late because XREAD is refused.")
                 .build(),
+            handshakes: meter
+                .u64_counter("scaler_tls_handshakes")
+                .with_description("TLS connections of clients, by how the handshake ended.")
+                .build(),
+            tls_expires: meter
+                .i64_gauge("scaler_tls_expiry_timestamp_seconds")
+                .with_description("When the TLS certificate in use ends, seconds since 1970; 0 without TLS.")
+                .build(),
+            tls_files_unusable: meter
+                .u64_gauge("scaler_tls_files_unusable")
+                .with_description("1 while the TLS files cannot be used and an earlier certificate is in use.")
+                .build(),
         };
         metrics.start_at_zero();
         metrics
@@ -146,6 +162,11 @@ impl Metrics {
         self.sources.add(0, &[]);
         self.events.add(0, &[]);
         self.refused_events.add(0, &[]);
+        for refusal in Refusal::ALL.map(Some).into_iter().chain([None]) {
+            self.handshakes.add(0, &[handshake_label(refusal)]);
+        }
+        self.tls_expires(0);
+        self.tls_files_unusable(false);
     }
 
     /// Counts an answered call.
@@ -188,6 +209,21 @@ impl Metrics {
         OpenGuard::open(&self.refused_events)
     }
 
+    /// Counts a handshake: done, or refused.
+    pub fn handshake(&self, refused: Option<Refusal>) {
+        self.handshakes.add(1, &[handshake_label(refused)]);
+    }
+
+    /// When the certificate ends, seconds since 1970.
+    pub fn tls_expires(&self, at: i64) {
+        self.tls_expires.record(at, &[]);
+    }
+
+    /// Whether the files are worse than what is in use.
+    pub fn tls_files_unusable(&self, unusable: bool) {
+        self.tls_files_unusable.record(u64::from(unusable), &[]);
+    }
+
     /// Counts a watched source until the guard is dropped.
     pub fn source(&self) -> OpenGuard {
         OpenGuard::open(&self.sources)
@@ -201,6 +237,10 @@ fn rpc_labels(rpc: Rpc, code: Code) -> [KeyValue; 2] {
 fn lag_labels(method: Method, exact: bool) -> [KeyValue; 2] {
     let certainty = if exact { "exact" } else { "at_least" };
     [KeyValue::new("by", method.as_str()), KeyValue::new("certainty", certainty)]
+}
+
+fn handshake_label(refused: Option<Refusal>) -> KeyValue {
+    KeyValue::new("handshake", refused.map_or("done", Refusal::as_str))
 }
 
 /// The code's name in the gRPC specification, lower case.

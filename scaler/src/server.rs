@@ -13,6 +13,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::push;
+use crate::tls::Door;
 
 /// A trigger's metadata is a handful of short strings; a message larger than this is not one.
 const MESSAGE_LIMIT: usize = 256 * 1024;
@@ -50,9 +51,14 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves `service` on `listener` until the soft stop of `life`, then drains. `service` ends its streams itself at the
-/// soft stop.
-pub async fn serve(listener: TcpListener, service: impl ExternalScaler, life: &Lifecycle) -> Result<(), ServeError> {
+/// Serves `service` on `listener`, behind `door` where there is TLS, until the soft stop of `life`, then drains.
+/// `service` ends its streams itself at the soft stop.
+pub async fn serve(
+    listener: TcpListener,
+    door: Option<Door>,
+    service: impl ExternalScaler,
+    life: &Lifecycle,
+) -> Result<(), ServeError> {
     let health = HealthReporter::new();
     report(&health, ServingStatus::Serving).await;
     let router = limited()
@@ -69,8 +75,15 @@ pub async fn serve(listener: TcpListener, service: impl ExternalScaler, life: &L
     if let Ok(addr) = listener.local_addr() {
         tracing::info!(%addr, "taking KEDA's calls");
     }
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let serving = router.serve_with_incoming_shutdown(incoming, stopping(life, &health));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_EVERY));
+    let stopping = stopping(life, &health);
+    // On the heap: it has two servers in it, of which one runs.
+    let serving = Box::pin(async {
+        match door {
+            None => router.serve_with_incoming_shutdown(incoming, stopping).await,
+            Some(door) => router.serve_with_incoming_shutdown(door.connections(incoming), stopping).await,
+        }
+    });
     tokio::select! {
         ended = serving => Ok(ended?),
         () = overdue(life) => {
@@ -88,7 +101,6 @@ fn limited() -> Server {
         .http2_max_header_list_size(HEADER_LIMIT)
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
-        .tcp_keepalive(Some(KEEPALIVE_EVERY))
         .max_connection_age(CONNECTION_AGE)
         .max_connection_age_grace(CONNECTION_AGE_GRACE)
 }

@@ -36,6 +36,11 @@ impl Keda {
         Ok(Self { channel })
     }
 
+    /// Calls over a connection that the test has made, with TLS for instance.
+    pub fn over(channel: Channel) -> Self {
+        Self { channel }
+    }
+
     /// `IsActive`.
     pub async fn is_active(&self, object: &ScaledObject) -> Result<bool, Status> {
         let path = "/externalscaler.ExternalScaler/IsActive";

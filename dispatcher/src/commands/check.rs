@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use daemon::Mistakes;
 use daemon::settings::parse;
+use daemon::{Mistakes, escape};
 use serde_json::json;
 
 use super::Failure;
@@ -12,7 +12,6 @@ use super::process::Process;
 use crate::check::access::Role;
 use crate::check::finding::{Finding, Level, Report};
 use crate::check::{self, Plan};
-use crate::replay::escape;
 use crate::settings::{self, args};
 
 /// Version of the JSON document: a field that is taken away or changes its meaning is a new one.

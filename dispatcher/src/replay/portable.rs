@@ -1,11 +1,11 @@
 //! An incident as a line of JSON, and back (pure).
 
+use daemon::escape;
 use redis_stream::entry::Entry;
 use redis_stream::id::EntryId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::escape;
 use super::item::{Item, Place};
 use crate::incident::{Order, Text};
 use crate::outbox::item::Raw;

@@ -1,8 +1,8 @@
 //! An item summed up (pure).
 
+use daemon::escape;
 use serde_json::{Value, json};
 
-use super::escape;
 use super::filter::Now;
 use super::item::{Item, Place};
 

@@ -34,7 +34,7 @@ async fn start() -> Running {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let serving = life.clone();
-    let served = tokio::spawn(async move { serve(listener, service, &serving).await });
+    let served = tokio::spawn(async move { serve(listener, None, service, &serving).await });
     let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
     Running { fake, life, channel, served }
 }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, advance, timeout};
 use super::*;
 use crate::feed::{PATIENCE, TOGETHER};
 use crate::fixture::{Fake, counts, metadata, own};
-use crate::reading::{FRESH_FOR, as_float};
+use crate::reading::{Counts, FRESH_FOR, as_float};
 
 struct Scaler {
     fake: Fake,

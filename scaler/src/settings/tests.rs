@@ -1,9 +1,17 @@
+use clap::Parser;
 use redis_stream::endpoint::Locator;
 
 use super::*;
 
+#[derive(Debug, Parser)]
+#[command(name = "stream-scaler")]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
 fn settings(flags: &[&str]) -> Result<Settings, Mistakes> {
-    Settings::new(Args::try_parse_from(std::iter::once(&"stream-scaler").chain(flags)).unwrap())
+    Settings::new(Cli::try_parse_from(std::iter::once(&"stream-scaler").chain(flags)).unwrap().args)
 }
 
 fn wrong(flags: &[&str]) -> Vec<String> {
@@ -61,7 +69,7 @@ fn all_mistakes_at_once_and_no_secret() {
 #[test]
 fn every_setting_has_a_variable_of_the_same_name() {
     use clap::CommandFactory as _;
-    for arg in Args::command().get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
+    for arg in Cli::command().get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
         let flag = arg.get_long().unwrap();
         let variable = arg.get_env().unwrap().to_str().unwrap();
         assert_eq!(variable, flag.to_ascii_uppercase().replace('-', "_"));

@@ -14,7 +14,7 @@ const BEGIN: &str = "<!-- generated from --help: begin -->\n";
 const END: &str = "<!-- generated from --help: end -->\n";
 
 /// What is read by whom, and its program with arguments.
-const COMMANDS: [(&str, &str, &[&str]); 11] = [
+const COMMANDS: [(&str, &str, &[&str]); 12] = [
     ("hook", "stream-dispatcher", &["hook"]),
     ("work", "stream-dispatcher", &["work"]),
     ("run", "stream-dispatcher", &["run"]),
@@ -26,9 +26,12 @@ const COMMANDS: [(&str, &str, &[&str]); 11] = [
     ("replay import", "stream-dispatcher", &["replay", "import"]),
     ("check", "stream-dispatcher", &["check"]),
     ("scaler", "stream-scaler", &[]),
+    ("explain", "stream-scaler", &["explain"]),
 ];
-const SECTIONS: [&str; 11] =
-    ["Redis", "Stream", "Agents", "Alerts", "Hook", "Outbox", "Worker", "Process", "Scaler", "Replay", "Check"];
+const SECTIONS: [&str; 12] = [
+    "Redis", "Stream", "Agents", "Alerts", "Hook", "Outbox", "Worker", "Process", "Scaler", "Explain", "Replay",
+    "Check",
+];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Setting {
@@ -76,7 +79,7 @@ fn setting(command: &str, heading: &str, option: &str) -> Option<Setting> {
     let (flag, meaning) = words.split_at(words.iter().take_while(values).count());
     let section = match heading {
         _ if command == "check" && heading == "Options" => "Check",
-        _ if command == "scaler" && heading == "Options" => "Scaler",
+        _ if matches!(command, "scaler" | "explain") && heading == "Options" => "Scaler",
         "Options" | "Filters" | "Changing" | "Output" => "Replay",
         section => section,
     };

@@ -30,6 +30,14 @@ const REDIS: &[&str] = &[
 const PROCESS: &[&str] =
     &["ADMIN_ADDR", "SHUTDOWN_GRACE", "LOG_FORMAT", "RUST_LOG", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"];
 
+const OF_SCALER: &[&str] = &[
+    "SCALER_ADDR",
+    "SCALER_ALLOWED_SENTINELS",
+    "SCALER_TLS_CERT_FILE",
+    "SCALER_TLS_KEY_FILE",
+    "SCALER_TLS_CLIENT_CA_FILE",
+];
+
 const NAMES_AND_AGENTS: &[&str] = &[
     "CONSUMER_NAME",
     "DLQ_STREAM",
@@ -72,7 +80,7 @@ const HOOK: &[&str] = &[
 async fn the_help_names_every_variable_and_shows_no_value() -> Result<()> {
     for (program, arguments) in COMMANDS {
         let parts: &[&[&str]] = match (program, arguments) {
-            (SCALER, _) => &[REDIS, PROCESS, &["SCALER_ADDR", "SCALER_ALLOWED_SENTINELS"]],
+            (SCALER, _) => &[REDIS, PROCESS, OF_SCALER],
             (_, ["work"]) => &[REDIS, PROCESS, NAMES_AND_AGENTS, WORKER],
             (_, ["hook"]) => &[REDIS, PROCESS, NAMES_AND_AGENTS, HOOK],
             _ => &[REDIS, PROCESS, NAMES_AND_AGENTS, WORKER, HOOK],
@@ -103,10 +111,12 @@ async fn version_overview_and_completions() -> Result<()> {
     for command in ["hook", "work", "run", "replay", "check", "completions"] {
         ensure!(overview.out.lines().any(|line| line.trim().starts_with(command)), "{command}: {}", overview.out);
     }
-    for shell in ["bash", "zsh", "fish"] {
-        let script = ended(DISPATCHER, &["completions", shell], &[]).await?;
-        ensure!(script.code == 0 && script.err.is_empty(), "{shell}: {}", script.err);
-        ensure!(script.out.contains("stream-dispatcher") && script.out.contains("redis-sentinels"), "{shell}");
+    for (program, shell) in
+        [DISPATCHER, SCALER].into_iter().flat_map(|program| ["bash", "zsh", "fish"].map(|shell| (program, shell)))
+    {
+        let script = ended(program, &["completions", shell], &[]).await?;
+        ensure!(script.code == 0 && script.err.is_empty(), "{program} {shell}: {}", script.err);
+        ensure!(script.out.contains(program) && script.out.contains("redis-sentinels"), "{program} {shell}");
     }
     Ok(())
 }

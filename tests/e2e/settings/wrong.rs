@@ -25,7 +25,13 @@ const COMMON: &[(&str, &str)] = &[
     ("REDIS_SENTINEL_PASSWORD_FILE", "/does/not/exist"),
 ];
 
-const SCALER_ONLY: &[(&str, &str)] = &[("SCALER_ADDR", "0.0.0.0"), ("SCALER_ALLOWED_SENTINELS", "a:1,b")];
+const SCALER_ONLY: &[(&str, &str)] = &[
+    ("SCALER_ADDR", "0.0.0.0"),
+    ("SCALER_ALLOWED_SENTINELS", "a:1,b"),
+    ("SCALER_TLS_CERT_FILE", "/does/not/exist"),
+    ("SCALER_TLS_KEY_FILE", "/does/not/exist"),
+    ("SCALER_TLS_CLIENT_CA_FILE", "/does/not/exist"),
+];
 
 const AGENTS: &[(&str, &str)] = &[
     ("KAGENT_A2A_URL", "agents"),

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use a2a::{Card, Cause, Failure, ListError, Version};
+use daemon::escape;
 
 use super::Answers;
 use crate::check::finding::{Finding, Subject};
 use crate::dispatch::agents::Contact;
 use crate::dispatch::profile::{Profile, Recovery};
-use crate::replay::escape;
 
 fn ok(id: &'static str, text: impl Into<String>) -> Finding {
     Finding::ok(Subject::Agents, id, text)

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use daemon::escape;
 use redis::Value;
 use redis_stream::value;
 
 use super::{Consumer, Extent, PAGE, Standing};
 use crate::check::finding::{Finding, Subject};
-use crate::replay::escape;
 
 /// Lengths that `MAXLEN ~ 1000` leaves: whole nodes of 100 entries are removed.
 const TRIMMED_TO_1000: std::ops::RangeInclusive<i64> = 1_000..=1_100;

@@ -3,14 +3,14 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use daemon::{Mistakes, exit};
+use daemon::{Mistakes, escape, exit};
 
 use super::{Desk, Filters, Format, Place, Trouble, print, with_desk};
 use crate::commands::Failure;
 use crate::replay::filter::Filter;
+use crate::replay::kept;
 use crate::replay::row::Row;
 use crate::replay::scan::Scan;
-use crate::replay::{escape, kept};
 
 /// Rows of a table unless told otherwise: a table is held in memory.
 const TABLE_ROWS: usize = 1_000;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use daemon::escape;
 
-use crate::replay::escape;
 use crate::replay::filter::Now;
 use crate::replay::item::Item;
 use crate::replay::row::{Row, time};

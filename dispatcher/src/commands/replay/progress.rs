@@ -3,13 +3,12 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use daemon::exit;
+use daemon::{escape, exit};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{Manner, Trouble};
 use crate::replay::did::Did;
-use crate::replay::escape;
 
 /// What is to be done and what was done, in one word each.
 pub(super) type Words = (&'static str, &'static str);

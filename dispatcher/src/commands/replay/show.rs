@@ -2,11 +2,10 @@
 
 use std::io::Write as _;
 
-use daemon::{Mistakes, exit};
+use daemon::{Mistakes, escape, exit};
 
 use super::{Format, Place, print, with_desk};
 use crate::commands::Failure;
-use crate::replay::escape;
 use crate::replay::id::Id;
 use crate::replay::show::Portrait;
 

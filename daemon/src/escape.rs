@@ -1,5 +1,5 @@
-//! Foreign text made safe for a terminal (pure). Alerts and agents decide what stands in Redis: it
-//! must neither move the cursor nor change its own reading order.
+//! Foreign text made safe for a terminal (pure). Others decide what stands in Redis or in a file: it must neither move
+//! the cursor nor change its own reading order.
 
 use std::fmt::Write as _;
 
