@@ -255,7 +255,8 @@ impl Tracker {
     /// The number of the last reading, brought up to date; counted anew where that cannot be true.
     fn carry(&mut self, facts: &Facts, delivered: u64) -> Step {
         let next = self.memory.and_then(|memory| memory.carry(facts, delivered));
-        let Some(next) = next.filter(|next| next.low < facts.extent.length) else {
+        let fits = |next: &Memory| next.low < facts.extent.length && (next.exact || !next.is_worn(self.limits));
+        let Some(next) = next.filter(fits) else {
             return self.count_unread(facts);
         };
         self.memory = Some(next);

@@ -154,7 +154,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     /// Whatever happened and whatever Redis reports: the truth is within the bounds, a number that claims to be exact
     /// is, zero is said only where nothing is unread, and a reading stays within its limits.
