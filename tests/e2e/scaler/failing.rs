@@ -105,9 +105,9 @@ async fn packets_that_do_not_arrive() -> Result<()> {
     until_value(&keda, &asked, 1).await?;
     for nodes_only in [true, false] {
         if nodes_only {
-            road.at_nodes(Weather::Blocked)
+            road.at_nodes(Weather::Blocked);
         } else {
-            road.everywhere(Weather::Blocked)
+            road.everywhere(Weather::Blocked);
         }
         until_unavailable(&keda, &asked, 1).await?;
         let warm = expect_error(&keda, &asked, Code::Unavailable).await?;
