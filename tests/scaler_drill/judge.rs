@@ -88,8 +88,8 @@ fn longest_blindness(own: &[&Sample]) -> Duration {
 }
 
 fn deepest_fall(own: &[&Sample]) -> i64 {
-    let numbers: Vec<i64> = own.iter().filter_map(|sample| sample.value.ok()).collect();
-    numbers.windows(2).map(|pair| pair[0] - pair[1]).max().unwrap_or_default().max(0)
+    let numbers = || own.iter().filter_map(|sample| sample.value.ok());
+    numbers().zip(numbers().skip(1)).map(|(last, next)| last - next).max().unwrap_or_default().max(0)
 }
 
 /// Both replicas' newest answers are numbers, and not the same.

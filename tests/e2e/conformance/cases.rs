@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use line_tests::eventually_ok;
 use line_tests::keda::jobs::{Jobs, Strategy};
 use line_tests::keda::workload::Seen;
 use line_tests::keda::{Operator, Plan, Trigger, Version};
-use line_tests::{eventually_ok, keda::Limits};
 
 use super::figure;
 use super::scene::{Books, PATIENCE, Scene, WATCH, object, plan};
@@ -89,9 +89,10 @@ async fn steps(operator: &Operator, books: &mut Books, stream: &str) -> Result<(
     operator.reach(0, PATIENCE).await.map(drop)
 }
 
-fn idle(plan: Plan) -> Plan {
-    let limits = Limits { idle: Some(0), ..plan.limits };
-    Plan { limits, replicas: 0, ..plan }
+fn idle(mut plan: Plan) -> Plan {
+    plan.limits.idle = Some(0);
+    plan.replicas = 0;
+    plan
 }
 
 /// `external_scaler_sj`: three jobs for 30 entries and no more; none for an empty stream.

@@ -18,6 +18,7 @@ use tonic::{Code, Request, Response, Status};
 type Words<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// What the scaler answers.
+#[expect(clippy::struct_excessive_bools, reason = "one for each fault")]
 #[derive(Debug, Clone)]
 pub(crate) struct Fake {
     pub(crate) specs: Vec<MetricSpec>,
@@ -122,10 +123,10 @@ impl ExternalScaler for Scaler {
         tokio::time::sleep(self.fake.delay).await;
         let object = request.into_inner();
         self.fake.checked(&object)?;
-        match is_blind(&object) && self.fake.blind_values.is_none() {
-            true => Err(Status::unavailable("no source")),
-            false => Ok(Response::new(IsActiveResponse { result: self.fake.active && !is_blind(&object) })),
+        if is_blind(&object) && self.fake.blind_values.is_none() {
+            return Err(Status::unavailable("no source"));
         }
+        Ok(Response::new(IsActiveResponse { result: self.fake.active && !is_blind(&object) }))
     }
 
     async fn stream_is_active(

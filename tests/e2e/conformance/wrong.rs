@@ -18,9 +18,10 @@ const AT_ONCE: usize = 9;
 /// Long enough for a busy machine; only the slow one is measured against less.
 const WITHIN: Duration = Duration::from_secs(5);
 const SLOW: Duration = Duration::from_millis(600);
+const TOO_SHORT: Duration = Duration::from_millis(500);
 
 async fn failed(fake: Fake) -> Result<BTreeSet<&'static str>> {
-    let within = if fake.delay == SLOW { SLOW - Duration::from_millis(100) } else { WITHIN };
+    let within = if fake.delay == SLOW { TOO_SHORT } else { WITHIN };
     let (address, _serving) = fake.serve()?;
     line_tests::eventually_ok("the scaler", Duration::from_secs(15), async || {
         line_tests::Keda::connect(&address).await.map(drop)
