@@ -44,6 +44,19 @@ drill: ## break the line in every way it must survive, and count what was lost o
 	$(CARGO) build --locked --profile demo -p stream-dispatcher -p line-tests --features stream-dispatcher/controls --bin stream-dispatcher --bin drill
 	@target/demo/drill $(DRILL)
 
+.PHONY: scaler-drill
+scaler-drill: ## break what the scaler reads from, ask two replicas 20 times a second, and judge every answer; DRILL="..." too
+	@tools/redis.sh
+	$(CARGO) build --locked --profile demo -p stream-scaler -p line-tests --bin stream-scaler --bin scaler-drill
+	@target/demo/scaler-drill $(DRILL)
+
+.PHONY: keda
+keda: ## KEDA's own client code against the scaler, and beside KEDA's built-in trigger; needs Go 1.26
+	@tools/redis.sh
+	@tools/keda.sh
+	$(CARGO) build --locked --profile demo -p stream-scaler -p line-tests --bin stream-scaler --bin keda-stage
+	@target/demo/keda-stage
+
 # --- build and check --------------------------------------------------------
 
 .PHONY: build

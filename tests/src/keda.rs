@@ -9,14 +9,35 @@ use anyhow::{Context, Result};
 use prost::Message;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+pub mod answer;
+pub mod conformance;
+mod extras;
+pub mod jobs;
 mod messages;
+pub mod operator;
+mod reconnect;
+mod version;
+pub mod workload;
 
-use messages::{GetMetrics, MetricSpecs, MetricValues};
-pub use messages::{IsActive, MetricSpec, MetricValue, ScaledObject};
+use messages::{GetMetrics, MetricValues};
+pub use messages::{IsActive, MetricSpec, MetricSpecs, MetricValue, ScaledObject};
+pub use operator::{Operator, Plan, Trigger};
+pub use reconnect::Reconnect;
+pub use version::Version;
+pub use workload::{Limits, Workload};
+
+/// What a connection with TLS needs, as PEM text.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// The authority that signed the scaler's certificate.
+    pub ca: String,
+    /// Certificate and key of this client, for mutual TLS.
+    pub identity: Option<(String, String)>,
+}
 
 /// A connection to a scaler.
 #[derive(Debug, Clone)]
@@ -27,9 +48,12 @@ pub struct Keda {
 impl Keda {
     /// Connects to `host:port` without TLS.
     pub async fn connect(address: &str) -> Result<Self> {
-        let channel = Endpoint::from_shared(format!("http://{address}"))?
-            .connect_timeout(Duration::from_secs(2))
-            .timeout(Duration::from_secs(10))
+        Self::connect_with(address, None).await
+    }
+
+    /// Connects to `host:port`. With TLS the certificate has to name the host, as KEDA demands it.
+    pub async fn connect_with(address: &str, tls: Option<&Tls>) -> Result<Self> {
+        let channel = endpoint(address, tls)?
             .connect()
             .await
             .with_context(|| format!("cannot connect to the scaler on {address}"))?;
@@ -39,6 +63,11 @@ impl Keda {
     /// Calls over a connection that the test has made, with TLS for instance.
     pub fn over(channel: Channel) -> Self {
         Self { channel }
+    }
+
+    /// Connects when it is first used, and again whenever it has to.
+    pub fn lazy(address: &str) -> Result<Self> {
+        Ok(Self { channel: endpoint(address, None)?.connect_lazy() })
     }
 
     /// `IsActive`.
@@ -65,10 +94,22 @@ impl Keda {
 
     /// `StreamIsActive`: read it with `message().await`.
     pub async fn stream_is_active(&self, object: &ScaledObject) -> Result<Streaming<IsActive>, Status> {
-        let path = PathAndQuery::from_static("/externalscaler.ExternalScaler/StreamIsActive");
+        self.stream("/externalscaler.ExternalScaler/StreamIsActive", object).await
+    }
+
+    /// `StreamMetricSpec`: read it with `message().await`.
+    pub async fn stream_metric_spec(&self, object: &ScaledObject) -> Result<Streaming<MetricSpecs>, Status> {
+        self.stream("/externalscaler.ExternalScaler/StreamMetricSpec", object).await
+    }
+
+    async fn stream<A>(&self, path: &'static str, object: &ScaledObject) -> Result<Streaming<A>, Status>
+    where
+        A: Message + Default + Send + Sync + 'static,
+    {
         let mut grpc = Grpc::new(self.channel.clone());
         ready(&mut grpc).await?;
-        let codec = ProstCodec::<ScaledObject, IsActive>::default();
+        let codec = ProstCodec::<ScaledObject, A>::default();
+        let path = PathAndQuery::from_static(path);
         let answer = grpc.server_streaming(Request::new(object.clone()), path, codec).await?;
         Ok(answer.into_inner())
     }
@@ -89,4 +130,17 @@ impl Keda {
 
 async fn ready(grpc: &mut Grpc<Channel>) -> Result<(), Status> {
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))
+}
+
+fn endpoint(address: &str, tls: Option<&Tls>) -> Result<Endpoint> {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?
+        .connect_timeout(Duration::from_secs(2))
+        .timeout(Duration::from_secs(10));
+    let Some(tls) = tls else { return Ok(endpoint) };
+    let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&tls.ca));
+    if let Some((certificate, key)) = &tls.identity {
+        config = config.identity(Identity::from_pem(certificate, key));
+    }
+    Ok(endpoint.tls_config(config)?)
 }

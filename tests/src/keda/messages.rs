@@ -37,9 +37,10 @@ pub struct IsActive {
 
 /// `GetMetricSpecResponse`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct MetricSpecs {
+pub struct MetricSpecs {
+    /// One for each metric.
     #[prost(message, repeated, tag = "1")]
-    pub(super) metric_specs: Vec<MetricSpec>,
+    pub metric_specs: Vec<MetricSpec>,
 }
 
 /// `MetricSpec`.

@@ -77,8 +77,8 @@ fn idle_and_least_replicas() {
 
 #[test]
 fn an_unknown_age_leaves_the_number_open() {
-    let sample = Sample { age: None, ..Sample::parse("lag=3").unwrap() };
-    assert_eq!(sample.of("age"), None);
+    let (judged, _) = told(&object(""), &[("metric", "age")], "lag=3", None);
+    assert_eq!((judged.value, judged.wanted, judged.active), (None, None, true));
     assert_eq!(many(None), "as many as follow from how many there are");
 }
 
