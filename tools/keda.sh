@@ -45,7 +45,7 @@ export GOTOOLCHAIN=local GOWORK=off GOFLAGS="-mod=readonly"
 messages=$(mktemp)
 trap 'rm -f "$messages"' EXIT
 # What go prints while it downloads is of interest only when it fails.
-if ! (cd "$source" && "$go" build -trimpath -buildvcs=false -o "$folder/keda-clients" .) 2>"$messages"; then
+if ! (cd "$source" && "$go" build -buildvcs=false -o "$folder/keda-clients" .) 2>"$messages"; then
     cat "$messages" >&2
     exit 1
 fi
