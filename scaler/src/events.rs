@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis_stream::connection::Link;
-use redis_stream::error::Error;
+use redis_stream::error::{Class, Error};
 use redis_stream::retry::Delays;
 use redis_stream::tail::Tail;
 use tokio::sync::{Notify, watch};
@@ -184,10 +184,11 @@ impl Ringer {
                 Ok(end) if ends.found(stream, end, now) => self.ring(stream),
                 Ok(_) => {}
                 // Its sampler reports the same trouble; the other streams are still listened to.
-                Err(error) => {
+                Err(error) if error.class() == Class::Configuration => {
                     tracing::debug!(%error, stream, "not listening for new entries of this stream");
                     ends.put_off(stream, now);
                 }
+                Err(error) => return Err(error),
             }
         }
         Ok(())

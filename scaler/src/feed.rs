@@ -12,7 +12,7 @@ use crate::trigger::Source;
 
 /// How long a request waits for the first reading. KEDA sets no deadline of its own and must have an answer
 /// within 1.5 s.
-pub const PATIENCE: Duration = Duration::from_millis(1200);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// KEDA asks for the number and at once afterwards whether it is active: within this time both answers come from one
 /// reading.

@@ -14,17 +14,28 @@ use crate::trigger::{Own, Source, Trigger};
 
 /// A connection that ends when told.
 #[derive(Default)]
-pub(crate) struct Connection(AtomicBool);
+pub(crate) struct Connection {
+    lost: AtomicBool,
+    node: String,
+}
 
 impl Connection {
+    pub(crate) fn to(node: &str) -> Arc<Self> {
+        Arc::new(Self { node: node.to_owned(), ..Self::default() })
+    }
+
     pub(crate) fn lose(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.lost.store(true, Ordering::Relaxed);
     }
 }
 
 impl Origin for Connection {
     fn is_open(&self) -> bool {
-        !self.0.load(Ordering::Relaxed)
+        !self.lost.load(Ordering::Relaxed)
+    }
+
+    fn node(&self) -> &str {
+        &self.node
     }
 }
 

@@ -25,11 +25,20 @@ pub enum Trouble {
     TooMany(String),
 }
 
+/// After a failover no number is told, for so long, that is below the last one from the old master: what that one took
+/// after the promotion of the new one is lost, and published again only in a moment. KEDA would scale running workers
+/// away, and after an outage, in which it does not renew the time of the last activity, all of them at once. A node that
+/// has come back with an old snapshot is no other node: what it has is what there is.
+pub const HOLD: Duration = Duration::from_secs(60);
+
 /// The connection that a reading was taken from. Once it is gone its server may have been demoted, and the number
 /// with it.
 pub trait Origin: Send + Sync {
     /// Whether the connection is still in use.
     fn is_open(&self) -> bool;
+
+    /// The server, `host:port`.
+    fn node(&self) -> &str;
 }
 
 /// Numbers, with their time and origin.
@@ -55,6 +64,8 @@ pub struct State {
     last_good: Option<Reading>,
     /// Of the last attempt, if it failed.
     trouble: Option<Trouble>,
+    /// The last numbers before a failover, and when the first after it was read.
+    before: Option<(Arc<Counts>, Instant)>,
 }
 
 /// What may be answered from a [`State`].
@@ -72,7 +83,12 @@ impl State {
     /// Takes the outcome of an attempt.
     pub fn record(&mut self, outcome: Result<Reading, Trouble>) {
         match outcome {
-            Ok(reading) => *self = Self { last_good: Some(reading), trouble: None },
+            Ok(reading) => {
+                if let Some(last) = self.last_good.as_ref().filter(|last| last.origin.node() != reading.origin.node()) {
+                    self.before = Some((Arc::new(last.counts.clone()), reading.at));
+                }
+                (self.last_good, self.trouble) = (Some(reading), None);
+            }
             Err(trouble) => self.trouble = Some(trouble),
         }
     }
@@ -90,10 +106,15 @@ impl State {
         let usable =
             |reading: &&Reading| now.saturating_duration_since(reading.at) <= FRESH_FOR && reading.origin.is_open();
         match (self.last_good.as_ref().filter(usable), &self.trouble) {
-            (Some(reading), _) => Verdict::Known(reading.counts.clone()),
+            (Some(reading), _) => Verdict::Known(self.held_up(&reading.counts, now)),
             (None, Some(trouble)) => Verdict::Failed(trouble.clone()),
             (None, None) => Verdict::Unknown,
         }
+    }
+
+    fn held_up(&self, counts: &Counts, now: Instant) -> Counts {
+        let before = self.before.as_ref().filter(|(_, since)| now.saturating_duration_since(*since) < HOLD);
+        Counts { least: before.map(|(counts, _)| Arc::clone(counts)), ..counts.clone() }
     }
 }
 

@@ -64,7 +64,8 @@ impl Sampler {
         let counts = timeout(DEADLINE, reader.read(&session))
             .await
             .map_err(|_| Error::unanswered(format!("no reading within {} ms", DEADLINE.as_millis())))??;
-        Ok(Reading { at, origin: Arc::new(session), counts })
+        let node = session.address().to_string();
+        Ok(Reading { at, origin: Arc::new(Taken { session, node }), counts })
     }
 
     /// Views are woken where something is different from what they were last `told`: thousands of push streams have
@@ -109,8 +110,18 @@ impl From<Error> for Trouble {
     }
 }
 
-impl Origin for Session {
+/// A session, and what its server is called.
+struct Taken {
+    session: Session,
+    node: String,
+}
+
+impl Origin for Taken {
     fn is_open(&self) -> bool {
-        Session::is_open(self)
+        self.session.is_open()
+    }
+
+    fn node(&self) -> &str {
+        &self.node
     }
 }

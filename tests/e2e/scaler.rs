@@ -27,7 +27,7 @@ mod sharing;
 #[path = "scaler/waking.rs"]
 mod waking;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// KEDA polls many objects one after the other: an answer, good or bad, must not keep it longer.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 

@@ -8,16 +8,16 @@ use line_tests::Program;
 /// A whole run on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-const FAULTS: &str = "failover,kill,stop,rollback,sentinels-down,replicas-gone";
+const FAULTS: &str = "failover,kill,stop,rollback,sentinels-down,replicas-gone,blind,lost-tail";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_late_stale_or_a_false_zero() -> Result<()> {
-    let mut drill = Program::start("scaler-drill", &["--only", FAULTS, "--after", "1"], &[])?;
+    let mut drill = Program::start("scaler-drill", &["--only", FAULTS, "--after", "1", "--blind-ends"], &[])?;
     let code = drill.exit_code(PATIENCE).await?;
     let output = drill.output();
     ensure!(code == 0, "exit {code}:\n{output}\n{}", drill.log());
     let last = output.lines().last().unwrap_or_default();
-    ensure!(last.starts_with("scaler-drill: faults=6 findings=0 "), "{output}");
+    ensure!(last.starts_with("scaler-drill: faults=8 findings=0 "), "{output}");
     figure(&output);
     Ok(())
 }

@@ -17,6 +17,8 @@ const ENTRIES: i64 = 40;
 const DOWN_AFTER: u64 = 1500;
 /// Something that has to happen, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The same where a number may be held up.
+const TRUTH_WITHIN: Duration = Duration::from_secs(90);
 
 /// The stage.
 #[derive(Debug)]
@@ -71,9 +73,19 @@ impl Stage {
         Ok(begin.elapsed())
     }
 
-    /// Waits until both replicas say what is true.
+    /// Waits until both replicas say this number or a larger one.
+    pub(crate) async fn told_at_least(&self, number: i64) -> Result<()> {
+        eventually_ok(format!("{number} or more from both replicas"), PATIENCE, async || {
+            let numbers = self.sampler.numbers(REPLICAS);
+            ensure!(numbers.iter().all(|told| told.is_some_and(|told| told >= number)), "{numbers:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until both replicas say what is true; after a failover they may say more for a minute.
     pub(crate) async fn told_truth(&self) -> Result<()> {
-        eventually_ok("the truth from both replicas", PATIENCE, async || {
+        eventually_ok("the truth from both replicas", TRUTH_WITHIN, async || {
             let (truth, numbers) = (self.truth().await?, self.sampler.numbers(REPLICAS));
             ensure!(numbers.iter().all(|told| *told == Some(truth)), "{numbers:?}, not {truth}");
             Ok(())

@@ -31,6 +31,8 @@ pub struct Counts {
     pub held: Arc<[Held]>,
     /// Age of the first entry that is not yet delivered, milliseconds.
     pub next_age_ms: Option<u64>,
+    /// Numbers below which nothing is told for the time being.
+    pub least: Option<Arc<Counts>>,
 }
 
 /// One pending entry.
@@ -69,6 +71,7 @@ impl Default for Counts {
             waiting: false,
             held: Arc::new([]),
             next_age_ms: None,
+            least: None,
         }
     }
 }
@@ -102,6 +105,11 @@ impl Counts {
 
     /// The number that a trigger reports: entries, or seconds.
     pub fn value(&self, trigger: &Trigger) -> f64 {
+        let least = self.least.as_ref().map_or(0.0, |least| least.value(trigger));
+        self.own_value(trigger).max(least)
+    }
+
+    fn own_value(&self, trigger: &Trigger) -> f64 {
         match trigger.metric {
             Metric::Backlog => as_float(self.backlog_of(trigger)),
             Metric::Pending => as_float(self.sorted(trigger.orphans).live),
@@ -124,7 +132,7 @@ impl Counts {
             Metric::Length => self.length,
             Metric::Backlog | Metric::Pending | Metric::Lag | Metric::Age => self.backlog_of(trigger),
         };
-        as_float(judged) > trigger.activation
+        as_float(judged) > trigger.activation || self.least.as_ref().is_some_and(|least| least.active(trigger))
     }
 }
 
@@ -146,6 +154,7 @@ impl From<&Backlog> for Counts {
             waiting: backlog.waiting,
             held: held.collect(),
             next_age_ms: backlog.next.map(age),
+            least: None,
         }
     }
 }

@@ -45,3 +45,30 @@ fn a_passing_failure_hides_behind_a_fresh_reading_and_a_refusal_does_not() {
     assert_eq!(state.verdict(now), Verdict::Known(counts(1, 2)));
     assert_eq!(state.trouble(), None);
 }
+
+#[test]
+fn after_a_failover_no_number_falls_for_a_while() {
+    let (now, mut state) = (Instant::now(), State::default());
+    let read = |node: &str, at, counts| Reading { at, origin: Connection::to(node), counts };
+    state.record(Ok(read("a", now, counts(4, 7))));
+    state.record(Ok(read("a", now, counts(4, 6))));
+    state.record(Err(away()));
+    let (switched, length) = (now + Duration::from_secs(30), 100.0);
+    state.record(Ok(read("b", switched, counts(6, 0))));
+    state.record(Ok(read("b", switched + HOLD / 2, counts(6, 0))));
+    let told = |state: &State, at, metric: &str| match state.verdict(at) {
+        Verdict::Known(counts) => {
+            let trigger = crate::fixture::trigger(&[("metric", metric), ("activationTarget", "8")]);
+            (counts.value(&trigger), counts.active(&trigger))
+        }
+        other => panic!("{other:?}"),
+    };
+    let then = switched + HOLD / 2;
+    for (metric, value) in [("backlog", 10.0), ("pending", 6.0), ("lag", 6.0), ("length", length)] {
+        assert_eq!(told(&state, then, metric), (value, true), "{metric}");
+    }
+    state.record(Ok(read("b", switched + HOLD, counts(6, 0))));
+    assert_eq!(told(&state, switched + HOLD, "backlog"), (6.0, false));
+    state.record(Ok(read("b", switched + HOLD, counts(0, 0))));
+    assert_eq!(told(&state, switched + HOLD, "backlog"), (0.0, false));
+}

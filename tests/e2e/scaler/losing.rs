@@ -127,6 +127,8 @@ async fn a_paused_master() -> Result<()> {
     the_master_goes("SIGSTOP", async |trio| trio.pause_master().await).await
 }
 
+/// After another master was named so long, nobody reads the old one.
+const LEFT_WITHIN: Duration = Duration::from_millis(500);
 /// More than the new master ever has.
 const TOO_MANY: i64 = 1_000;
 
@@ -148,15 +150,16 @@ async fn the_old_master_s_number_is_not_told_once_another_is_named() -> Result<(
     })
     .await?;
     let named = Instant::now();
+    // Whoever still reads the old one from now on is too late.
+    tokio::time::sleep(LEFT_WITHIN).await;
     let add = "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'f', 'v') end";
     let many = TOO_MANY.to_string();
     let taken = on_old.cmd(&["EVAL", add, "1", "incident:events", &many]).await.is_ok();
-    let (mut latest, mut right) = (None, 0);
+    let mut right = 0;
     while named.elapsed() < Duration::from_secs(4) {
         let (found, took) = timed(value(&keda, &object(&[]))).await;
         ensure!(took < ANSWER_WITHIN, "{found:?} after {took:?}");
         match found {
-            Ok(found) if found >= TOO_MANY => latest = Some(named.elapsed()),
             Ok(found) => {
                 ensure!(found == ENTRIES, "{found}");
                 right += 1;
@@ -164,8 +167,7 @@ async fn the_old_master_s_number_is_not_told_once_another_is_named() -> Result<(
             Err(code) => ensure!(code == Code::Unavailable, "{code:?}"),
         }
     }
-    figure(&format!("the old master took entries: {taken}; its number was told until {latest:?} after the switch"));
-    ensure!(latest.is_none_or(|latest| latest <= Duration::from_millis(500)), "{latest:?}");
+    figure(&format!("the old master took entries: {taken}"));
     ensure!(right > 0, "the new master's number was never told");
     Ok(())
 }

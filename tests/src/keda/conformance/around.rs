@@ -56,7 +56,8 @@ async fn burst(desk: &Desk<'_>, name: &str) -> Outcome {
     let failed = polls.iter().filter(|(good, _)| !good).count();
     let longest = polls.iter().map(|(_, time)| *time).max().unwrap_or_default();
     let seen = format!("{failed} of {BURST} failed, the longest took {} ms", longest.as_millis());
-    judge(failed == 0 && longest <= desk.subject.within, seen)
+    // They queue at the asker too.
+    judge(failed == 0 && longest <= desk.subject.within * 2, seen)
 }
 
 async fn strangers(desk: &Desk<'_>) -> Outcome {

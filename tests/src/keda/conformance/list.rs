@@ -59,7 +59,11 @@ pub const CHECKS: &[Check] = &[
     must("blind-error", "GetMetrics and IsActive fail where the source cannot be read", "a zero scales to zero"),
     must("blind-spec", "GetMetricSpec answers all the same", "the fallback never comes (kedacore/keda#8056)"),
     must("in-time", "every call is answered in time", "KEDA sets no deadline: its loop hangs as long as the call"),
-    must("burst", "200 polls at once are answered in time", "many ScaledObjects are polled at the same moment"),
+    must(
+        "burst",
+        "200 polls at once are answered, in twice the time of one: they queue at the asker too",
+        "many ScaledObjects are polled at the same moment",
+    ),
     must("unknown-keys", "unknown metadata is passed over", "KEDA sends all keys of the trigger, its own too"),
     must("every-version", "each emulated KEDA gets a usable reading", "an older or newer KEDA does not scale"),
     advice(
