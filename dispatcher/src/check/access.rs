@@ -88,6 +88,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("xdel", "w", "XDEL {none} bad"),
     ("xlen", "ws", "XLEN {none}"),
     ("xrange", "hws", "XRANGE {none} bad bad"),
+    ("xrevrange", "h", "XREVRANGE {none} bad bad"),
     ("xread", "hs", "XREAD COUNT 1 STREAMS {none} 0"),
     ("xreadgroup", "w", "XREADGROUP GROUP g c COUNT 1 STREAMS {none} >"),
     ("xack", "w", "XACK {none} g 1-0"),

@@ -131,6 +131,37 @@ async fn redis_comes_back_with_an_old_snapshot() -> Result<()> {
     scene.once()
 }
 
+/// What one hook has put back, the other does not know; and then the record that says so is gone as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hooks_put_a_copy_back_once() -> Result<()> {
+    let mut scene = Scene::open().await?;
+    let mut worker = scene.worker().await?;
+    let file = scene.file().with_extension("second");
+    let mut other =
+        Member::dispatcher("hook", &scene.settings.clone().with("OUTBOX_PATH", file.to_string_lossy())).await?;
+    six_ends(&scene).await?;
+    eventually_ok("the other hook to know all ends", PATIENCE, async || {
+        let kept = other.metric("outbox_tombstones", "").await?;
+        ensure!(kept > 5.5, "{kept} tombstones");
+        Ok(())
+    })
+    .await?;
+    // It would put back what it has finished itself.
+    worker.program.terminate(PATIENCE).await?;
+    other.program.pause()?;
+    let mut books = scene.books().await?;
+    books.0.cmd(&["FLUSHALL"]).await?;
+    six_ends_are_back(&scene).await?;
+    scene.hook.program.pause()?;
+    let records = books.0.cmd(&["KEYS", "incident:dispatch:*"]).await?.texts()?;
+    for record in &records {
+        books.0.cmd(&["DEL", record]).await?;
+    }
+    other.program.resume()?;
+    six_ends_are_back(&scene).await?;
+    scene.hook.program.resume()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn outcomes_that_begin_again_below_what_was_read_are_read() -> Result<()> {
     // Too rare a round to help.
