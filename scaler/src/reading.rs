@@ -79,6 +79,16 @@ pub enum Verdict {
     Unknown,
 }
 
+impl Verdict {
+    /// Whether it gives every trigger the same activity, but for the steps in which entries grow idle.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Known(one), Self::Known(other)) => one.is_like(other),
+            _ => self == other,
+        }
+    }
+}
+
 impl State {
     /// Takes the outcome of an attempt.
     pub fn record(&mut self, outcome: Result<Reading, Trouble>) {

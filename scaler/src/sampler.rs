@@ -79,12 +79,14 @@ impl Sampler {
         self.log_change(outcome.as_ref().err());
         self.states.send_if_modified(|state| {
             let now = Instant::now().into_std();
-            let lapsed = state.verdict(now) != *told;
+            let lapsed = !state.verdict(now).is_like(told);
             state.record(outcome);
             let verdict = state.verdict(now);
-            let different = verdict != *told;
-            *told = verdict;
-            lapsed || different
+            let different = lapsed || !verdict.is_like(told);
+            if different {
+                *told = verdict;
+            }
+            different
         });
     }
 

@@ -11,6 +11,8 @@ use crate::trigger::{Metric, Orphans, Trigger};
 const FIRST_TIME_MS: i64 = 1_262_304_000_000;
 /// Nor were ids so far ahead of Redis' clock.
 const AHEAD_MS: i64 = 24 * 60 * 60 * 1000;
+/// An entry is orphaned after a minute at the earliest.
+const IDLE_STEP_MS: u64 = 5_000;
 
 /// The numbers of one reading. All triggers of a source share it; what differs between them is worked out from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +79,15 @@ impl Default for Counts {
 }
 
 impl Counts {
+    /// Whether no trigger makes another activity of it: ages are not judged, and idle times in steps.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let numbers = |counts: &Self| (counts.length, counts.pending, counts.lag, counts.backlog, counts.waiting);
+        let steps = |held: &Held| (held.idle_ms / IDLE_STEP_MS, held.deliveries);
+        numbers(self) == numbers(other)
+            && self.least.is_some() == other.least.is_some()
+            && self.held.iter().map(steps).eq(other.held.iter().map(steps))
+    }
+
     /// The pending entries, told apart.
     pub fn sorted(&self, limits: Option<Orphans>) -> Sorted {
         let mut sorted = Sorted::default();

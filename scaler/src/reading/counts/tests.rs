@@ -94,3 +94,14 @@ fn an_id_that_is_no_time_has_no_age() {
     assert_eq!(at(1_800_000_000_500), 0, "ids can run ahead of the clock");
     assert_eq!([at(1), at(u64::MAX), at(1_900_000_000_000)], [0; 3]);
 }
+
+#[test]
+fn ages_make_no_difference_and_idle_times_do_now_and_then() {
+    let with =
+        |idle_ms, next_age_ms| Counts { held: Arc::new([held(90_000, idle_ms, 1)]), next_age_ms, ..counts(1, 1) };
+    assert!(with(100, Some(1)).is_like(&with(4_999, Some(9))));
+    assert!(!with(4_999, None).is_like(&with(5_000, None)));
+    assert!(!counts(1, 1).is_like(&counts(2, 0)));
+    let held_up = Counts { least: Some(Arc::new(counts(1, 1))), ..counts(1, 1) };
+    assert!(!counts(1, 1).is_like(&held_up));
+}
