@@ -62,12 +62,15 @@ impl Push {
                 Some(false) if self.told != Some(false) => return self.tell(false),
                 Some(false) | None => end,
             };
-            if due <= Instant::now() && due < end {
+            let now = Instant::now();
+            if end <= now {
+                return None;
+            }
+            if due <= now {
                 return self.tell(true);
             }
             tokio::select! {
                 () = self.stop.cancelled() => return None,
-                () = sleep_until(end) => return None,
                 () = sleep_until(due.min(end)) => {}
                 changed = self.feed.changed() => changed.ok()?,
             }

@@ -86,9 +86,11 @@ fn serve(args: Args) -> ExitCode {
         Ok(settings) => settings,
         Err(mistakes) => return complain(&format!("settings that cannot be used:\n{mistakes}"), exit::USAGE),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // One thread is plenty, and it lets a connection write once for all of its push streams that have something to
+    // tell: with several threads each of a thousand words would be a write of its own.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return complain(&format!("no threads can be started: {error}"), exit::FAILED),
+        Err(error) => return complain(&format!("no events can be waited for: {error}"), exit::FAILED),
     };
     match runtime.block_on(live(settings)) {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,

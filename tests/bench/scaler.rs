@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SAMPLES: usize = 300;
 const CROWD: usize = 1_000;
 const CONNECTIONS: usize = 5;
+/// From XADD to `true`, 99th percentile.
+const AIM: Duration = Duration::from_millis(10);
 const OBJECTS: usize = 500;
 const STREAMS: usize = 2_500;
 /// In the long run a push stream says `true` once a second at most.
@@ -30,15 +32,19 @@ const ASKED_EVERY: Duration = Duration::from_secs(10);
 const COUNTED: Duration = Duration::from_secs(20);
 const PINGS: usize = 2_000;
 
-#[tokio::main]
+/// One thread for all clients leaves the rest of a small machine to the scaler and Redis.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let samples = std::env::args().nth(1).map_or(Ok(SAMPLES), |samples| samples.parse())?;
     line("push streams, from XADD to true", "is", "aim")?;
+    let mut slowest = Duration::ZERO;
     for streams in [1, CROWD] {
-        wake(streams, samples).await?;
+        slowest = slowest.max(wake(streams, samples).await?);
     }
     cost().await?;
-    memory().await
+    memory().await?;
+    ensure!(slowest < AIM, "XADD to true took {slowest:?} (p99)");
+    Ok(())
 }
 
 fn line(what: &str, is: &str, aim: &str) -> Result<()> {
@@ -117,7 +123,8 @@ impl Crowd {
     }
 }
 
-async fn wake(streams: usize, samples: usize) -> Result<()> {
+/// Gives the 99th percentile.
+async fn wake(streams: usize, samples: usize) -> Result<Duration> {
     let mut desk = Desk::open().await?;
     let round_trip = ping(&mut desk.client).await?;
     let mut crowd = Crowd::open(&desk, streams).await?;
@@ -157,8 +164,7 @@ async fn wake(streams: usize, samples: usize) -> Result<()> {
     line("  bare PING round trip, p50, ms", &ms(round_trip), "-")?;
     let ratio = percentile(&one, 50)?.as_secs_f64() / round_trip.as_secs_f64();
     line("  p50 in round trips", &format!("{ratio:.1}"), "-")?;
-    ensure!(p99 < Duration::from_millis(10), "{p99:?} with {streams} streams open");
-    Ok(())
+    Ok(p99)
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> Result<Duration> {
