@@ -14,6 +14,7 @@ pub mod tombstones;
 pub mod watch;
 pub mod writer;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +28,9 @@ use item::{Offer, Progress, Sent, Tombstone, incident_key};
 use store::chunks::Accepted;
 use store::{Error, Op, Store};
 use writer::{Reopen, Writer};
+
+/// Tombstones that are the latest, at most.
+const LATEST: usize = 500;
 
 /// Where it is and how much it takes.
 #[derive(Debug, Clone)]
@@ -52,6 +56,8 @@ pub struct OutboxSettings {
 pub struct Outbox {
     settings: OutboxSettings,
     index: Mutex<Index>,
+    /// Keys of the tombstones that were written last, newest last.
+    latest: Mutex<VecDeque<String>>,
     writer: Writer,
     changed: Notify,
 }
@@ -66,7 +72,8 @@ impl Outbox {
         }
         let reopen = settings.path.clone().map(|path| -> Reopen { Box::new(move || Store::open(Some(&path))) });
         let writer = Writer::start(store, reopen).map_err(|error| Error::Use(error.to_string()))?;
-        Ok(Arc::new(Self { settings, index: Mutex::new(index), writer, changed: Notify::new() }))
+        let (index, latest) = (Mutex::new(index), Mutex::default());
+        Ok(Arc::new(Self { settings, index, latest, writer, changed: Notify::new() }))
     }
 
     /// How it was set up.
@@ -221,6 +228,7 @@ impl Outbox {
                 ops.push(Op::Close(mark.number));
                 closed.push((tombstone.workflow_id.clone(), mark.number));
             }
+            self.remember(tombstone.key());
             ops.push(Op::Bury(Box::new(tombstone)));
         }
         ops.extend(note.map(|(name, value)| Op::Note(name, value)));
@@ -235,6 +243,20 @@ impl Outbox {
         }
         drop(index);
         self.changed.notify_one();
+    }
+
+    fn remember(&self, key: String) {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.push_back(key);
+        if latest.len() > LATEST {
+            latest.pop_front();
+        }
+    }
+
+    /// The tombstones that this process has written last: a failover forgets the newest ends.
+    pub async fn latest(&self) -> Result<Vec<Tombstone>, Error> {
+        let keys: Vec<_> = self.latest.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        self.read(move |store| store.tombstones(&keys)).await
     }
 
     /// Tombstones that are too old.

@@ -213,12 +213,23 @@ impl Publisher {
         }
     }
 
-    /// What is known to have ended first, then everything that is open. `anew`: Redis has another history than before.
+    /// What has ended lately, then everything that is open, then all else that has ended: there may be a great many, and
+    /// nobody waits for them. `anew`: Redis has another history than before.
     async fn round(&self, session: &Session, anew: bool) -> bool {
-        if let Err(error) = self.tombstones.round(session, anew).await {
+        let latest = if anew { self.tombstones.latest(session).await } else { Ok(()) };
+        let offered = latest.is_ok() && self.offer_all(session).await;
+        let ended = match latest {
+            Ok(()) => self.tombstones.round(session, anew).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &ended {
             tracing::warn!(%error, "what has ended is not all put back yet");
-            return false;
         }
+        ended.is_ok() && offered
+    }
+
+    /// Offers everything that is open and was offered before; false: not now.
+    async fn offer_all(&self, session: &Session) -> bool {
         let mut after = None;
         loop {
             let numbers = self.outbox.look(|index| index.after(after, BATCH));

@@ -45,6 +45,14 @@ impl Tombstones {
         Self { names, outbox, metrics }
     }
 
+    /// Looks at the latest ones only.
+    pub async fn latest(&self, session: &Session) -> Result<(), Error> {
+        for batch in self.outbox.latest().await?.chunks(BATCH) {
+            self.put_back(session, batch.to_vec()).await?;
+        }
+        Ok(())
+    }
+
     /// Goes through all of them. `anew`: Redis has another history than before, so each record is looked at; otherwise
     /// only those that are missing are.
     pub async fn round(&self, session: &Session, anew: bool) -> Result<(), Error> {
