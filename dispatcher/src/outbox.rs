@@ -29,7 +29,7 @@ use store::chunks::Accepted;
 use store::{Error, Op, Store};
 use writer::{Reopen, Writer};
 
-/// Tombstones that are the latest, at most.
+/// Ends that are the latest, at most.
 const LATEST: usize = 500;
 
 /// Where it is and how much it takes.
@@ -56,7 +56,7 @@ pub struct OutboxSettings {
 pub struct Outbox {
     settings: OutboxSettings,
     index: Mutex<Index>,
-    /// Keys of the tombstones that were written last, newest last.
+    /// Keys of the ends that were learnt last, newest last.
     latest: Mutex<VecDeque<String>>,
     writer: Writer,
     changed: Notify,
@@ -220,6 +220,12 @@ impl Outbox {
     /// Incidents that ended: not open any more; what is kept of them. `note` goes to the disk with them. Between the two
     /// an incident counts as open, so that it is known all the time.
     pub async fn bury(&self, tombstones: Vec<Tombstone>, note: Option<(&'static str, Vec<u8>)>) {
+        self.remember(&tombstones);
+        self.keep(tombstones, note).await;
+    }
+
+    /// The same for ends that are known already.
+    pub async fn keep(&self, tombstones: Vec<Tombstone>, note: Option<(&'static str, Vec<u8>)>) {
         let mut ops = Vec::with_capacity(tombstones.len() * 2 + 1);
         let mut closed = Vec::new();
         for tombstone in tombstones {
@@ -228,7 +234,6 @@ impl Outbox {
                 ops.push(Op::Close(mark.number));
                 closed.push((tombstone.workflow_id.clone(), mark.number));
             }
-            self.remember(tombstone.key());
             ops.push(Op::Bury(Box::new(tombstone)));
         }
         ops.extend(note.map(|(name, value)| Op::Note(name, value)));
@@ -245,15 +250,14 @@ impl Outbox {
         self.changed.notify_one();
     }
 
-    fn remember(&self, key: String) {
+    fn remember(&self, tombstones: &[Tombstone]) {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.push_back(key);
-        if latest.len() > LATEST {
-            latest.pop_front();
-        }
+        latest.extend(tombstones.iter().map(Tombstone::key));
+        let surplus = latest.len().saturating_sub(LATEST);
+        latest.drain(..surplus);
     }
 
-    /// The tombstones that this process has written last: a failover forgets the newest ends.
+    /// The tombstones of the ends that this process has learnt last: a failover forgets the newest ends.
     pub async fn latest(&self) -> Result<Vec<Tombstone>, Error> {
         let keys: Vec<_> = self.latest.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         self.read(move |store| store.tombstones(&keys)).await

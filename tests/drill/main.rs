@@ -24,7 +24,7 @@ mod schedule;
 mod stage;
 
 use line_tests::screen::{Screen, print};
-use line_tests::signals::Signals;
+use line_tests::signals::unless_interrupted;
 use options::Options;
 use oracle::Finding;
 use play::Played;
@@ -39,7 +39,7 @@ const SHOWN: usize = 20;
 async fn main() -> ExitCode {
     let screen = Screen::start();
     let options = Options::parse();
-    let done = if options.kinds { list().map(|()| true) } else { unless_interrupted(&screen, &options).await };
+    let done = if options.kinds { list().map(|()| true) } else { unless_interrupted(run(&screen, &options)).await };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -53,16 +53,6 @@ async fn main() -> ExitCode {
 
 fn list() -> Result<()> {
     kinds::KINDS.iter().try_for_each(|kind| print(&format!("{:<16} {}\n", kind.id, kind.what)))
-}
-
-/// Everything that was started is stopped and removed when this returns, whichever way.
-async fn unless_interrupted(screen: &Screen, options: &Options) -> Result<bool> {
-    let mut signals = Signals::new()?;
-    tokio::select! {
-        biased;
-        () = signals.next() => anyhow::bail!("interrupted: everything is stopped and removed"),
-        done = run(screen, options) => done,
-    }
 }
 
 /// Whether the drill found what it has to find: nothing, or with a control something.

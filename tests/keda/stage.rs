@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use line_tests::screen::{Screen, heading, print};
-use line_tests::signals::Signals;
+use line_tests::signals::unless_interrupted;
 
 #[path = "stage/answers.rs"]
 mod answers;
@@ -34,22 +34,12 @@ struct Options {
 #[tokio::main]
 async fn main() -> ExitCode {
     let screen = Screen::start();
-    match unless_interrupted(&screen, &Options::parse()).await {
+    match unless_interrupted(run(&screen, &Options::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             screen.error("keda-stage", &error);
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Everything that was started is stopped and removed when this returns, whichever way.
-async fn unless_interrupted(screen: &Screen, options: &Options) -> Result<()> {
-    let mut signals = Signals::new()?;
-    tokio::select! {
-        biased;
-        () = signals.next() => anyhow::bail!("interrupted: everything is stopped and removed"),
-        done = run(screen, options) => done,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use line_tests::screen::{Screen, print};
-use line_tests::signals::Signals;
+use line_tests::signals::unless_interrupted;
 
 mod faults;
 mod judge;
@@ -52,7 +52,7 @@ fn fault(id: &str) -> Result<Fault, String> {
 async fn main() -> ExitCode {
     let screen = Screen::start();
     let options = Options::parse();
-    let done = if options.kinds { list().map(|()| true) } else { unless_interrupted(&screen, &options).await };
+    let done = if options.kinds { list().map(|()| true) } else { unless_interrupted(run(&screen, &options)).await };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -65,16 +65,6 @@ async fn main() -> ExitCode {
 
 fn list() -> Result<()> {
     faults::FAULTS.iter().try_for_each(|fault| print(&format!("{:<14} {}\n", fault.id(), fault.what())))
-}
-
-/// Everything that was started is stopped and removed when this returns, whichever way.
-async fn unless_interrupted(screen: &Screen, options: &Options) -> Result<bool> {
-    let mut signals = Signals::new()?;
-    tokio::select! {
-        biased;
-        () = signals.next() => anyhow::bail!("interrupted: everything is stopped and removed"),
-        done = run(screen, options) => done,
-    }
 }
 
 /// Whether nothing was found.

@@ -1,6 +1,6 @@
 //! Ctrl-C, `kill` and a closed terminal: all of them end a program of this crate in order.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that end a program.
@@ -28,5 +28,16 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.hang_up.recv() => {}
         }
+    }
+}
+
+/// Runs `work` until it is done or a signal comes: what it has started is stopped and removed when this returns, whichever
+/// way.
+pub async fn unless_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        biased;
+        () = signals.next() => bail!("interrupted: everything is stopped and removed"),
+        done = work => done,
     }
 }

@@ -119,7 +119,7 @@ impl Tombstones {
             }
         }
         if !moved.is_empty() {
-            self.outbox.bury(moved, None).await;
+            self.outbox.keep(moved, None).await;
         }
         Ok(())
     }

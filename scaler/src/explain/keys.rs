@@ -1,30 +1,9 @@
 //! Which keys a trigger's metadata may have, and what was probably meant by another one (pure).
 
-/// Keys that the scaler reads; `FromEnv` behind one means the same key.
-pub(super) const OURS: [&str; 19] = [
-    "activationLagCount",
-    "activationTarget",
-    "address",
-    "addresses",
-    "consumerGroup",
-    "databaseIndex",
-    "host",
-    "hosts",
-    "jobScalingStrategy",
-    "lagCount",
-    "metric",
-    "pendingEntriesCount",
-    "pendingOrphanedAfter",
-    "pendingPoisonAfter",
-    "port",
-    "ports",
-    "sentinelMaster",
-    "stream",
-    "streamLength",
-];
+use crate::trigger::KEYS;
 
-/// The same, which is too general to tell whose trigger it is.
-pub(super) const TARGET: &str = "target";
+/// Too general to tell whose trigger it is.
+const TARGET: &str = "target";
 
 /// Keys that KEDA itself reads of an external trigger.
 pub(super) const KEDAS: [&str; 3] = ["enableTLS", "scalerAddress", "unsafeSsl"];
@@ -43,14 +22,19 @@ pub(super) fn plain(key: &str) -> &str {
 
 /// Whether the scaler or KEDA reads it.
 pub(super) fn is_known(key: &str) -> bool {
-    OURS.contains(&plain(key)) || plain(key) == TARGET || KEDAS.contains(&key)
+    KEYS.contains(&plain(key)) || KEDAS.contains(&key)
+}
+
+/// Whether only a trigger of this scaler has it.
+pub(super) fn is_ours(key: &str) -> bool {
+    KEYS.contains(&plain(key)) && plain(key) != TARGET
 }
 
 /// The known key that is nearest, if one is near.
 pub(super) fn meant(key: &str) -> Option<&'static str> {
     let wrong = plain(key);
     let lower = wrong.to_lowercase();
-    let known = OURS.into_iter().chain([TARGET]).chain(KEDAS);
+    let known = KEYS.into_iter().chain(KEDAS);
     let distance = |known: &&str| strsim::damerau_levenshtein(&known.to_lowercase(), &lower);
     let nearest = known.min_by_key(distance)?;
     // Two slips, and no more than a third of the word.
@@ -77,8 +61,7 @@ mod tests {
             collect(&std::fs::read_to_string(path).unwrap(), &mut read);
         }
         collect(include_str!("../trigger.rs"), &mut read);
-        let known: BTreeSet<_> = OURS.into_iter().chain([TARGET]).map(str::to_owned).collect();
-        assert_eq!(read, known);
+        assert_eq!(read, KEYS.map(str::to_owned).into());
     }
 
     /// Words in quotation marks that are arguments of a call of `keys`, one or, for a pair, two.

@@ -6,7 +6,7 @@ use redis_stream::endpoint::HostPort;
 
 use super::finding::Findings;
 use super::keda::{MetricType, Strategy};
-use super::keys::{self, AUTHENTICATION, CREDENTIALS, OURS};
+use super::keys::{self, AUTHENTICATION, CREDENTIALS};
 use super::manifest::{Kind, Object, POLLING_INTERVAL, Spec};
 use crate::trigger::{Own, Trigger};
 
@@ -33,9 +33,8 @@ pub(super) fn whose(spec: &Spec) -> Whose {
         _ => return Whose::Other,
     };
     let address = spec.metadata.get("scalerAddress").map_or("", |address| address.trim());
-    let ours = address.is_empty()
-        || address.contains("stream-scaler")
-        || spec.metadata.keys().any(|key| OURS.contains(&keys::plain(key)));
+    let ours =
+        address.is_empty() || address.contains("stream-scaler") || spec.metadata.keys().any(|key| keys::is_ours(key));
     if ours { Whose::Ours { push } } else { Whose::Other }
 }
 

@@ -2,14 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use futures_util::stream;
+use anyhow::{Context, Result, ensure};
 use line_tests::keda::{IsActive, ScaledObject};
-use prost::Message;
 use tokio::time::timeout;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Code, Request, Streaming};
 use tonic_prost::ProstCodec;
 
@@ -97,7 +95,9 @@ async fn a_client_s_deadline_is_kept() -> Result<()> {
     let codec = ProstCodec::<ScaledObject, IsActive>::default();
     let mut request = Request::new(object(&[]));
     request.metadata_mut().insert("grpc-timeout", "300m".parse()?);
-    let mut grpc = grpc(&desk.scaler.grpc).await?;
+    let channel = Endpoint::from_shared(format!("http://{}", desk.scaler.grpc))?.connect().await?;
+    let mut grpc = Grpc::new(channel);
+    grpc.ready().await?;
     let begin = Instant::now();
     let status = grpc.unary(request, path, codec).await.err().context("an answer from nobody")?;
     let took = begin.elapsed();
@@ -106,77 +106,19 @@ async fn a_client_s_deadline_is_kept() -> Result<()> {
     desk.redis.resume()
 }
 
-/// `grpc.health.v1.HealthCheckRequest`
-#[derive(Clone, PartialEq, Message)]
-struct HealthRequest {
-    #[prost(string, tag = "1")]
-    service: String,
-}
-
-/// `grpc.health.v1.HealthCheckResponse`; 1 is SERVING.
-#[derive(Clone, PartialEq, Message)]
-struct HealthAnswer {
-    #[prost(int32, tag = "1")]
-    status: i32,
-}
-
-/// `grpc.reflection.v1.ServerReflectionRequest` with `list_services`.
-#[derive(Clone, PartialEq, Message)]
-struct ListServices {
-    #[prost(string, tag = "7")]
-    list_services: String,
-}
-
-/// `grpc.reflection.v1.ServerReflectionResponse`
-#[derive(Clone, PartialEq, Message)]
-struct Services {
-    #[prost(message, optional, tag = "6")]
-    list: Option<ServiceList>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ServiceList {
-    #[prost(message, repeated, tag = "1")]
-    service: Vec<Service>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Service {
-    #[prost(string, tag = "1")]
-    name: String,
-}
-
-async fn grpc(address: &str) -> Result<Grpc<Channel>> {
-    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
-    let mut grpc = Grpc::new(channel);
-    grpc.ready().await?;
-    Ok(grpc)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_reflection_are_served() -> Result<()> {
     let desk = Desk::open().await?;
-    for service in ["", "externalscaler.ExternalScaler", "nobody"] {
-        let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
-        let codec = ProstCodec::<HealthRequest, HealthAnswer>::default();
-        let request = Request::new(HealthRequest { service: service.into() });
-        let answer = grpc(&desk.scaler.grpc).await?.unary(request, path, codec).await;
-        match answer.map(|answer| answer.into_inner().status) {
-            Ok(1) if service != "nobody" => {}
-            Err(status) if service == "nobody" && status.code() == Code::NotFound => {}
-            other => bail!("{service:?}: {other:?}"),
-        }
+    for service in ["", "externalscaler.ExternalScaler"] {
+        ensure!(desk.keda.is_serving(service).await?, "{service:?}");
     }
+    let nobody = desk.keda.is_serving("nobody").await.map_err(|status| status.code());
+    ensure!(nobody == Err(Code::NotFound), "{nobody:?}");
     for version in ["v1", "v1alpha"] {
-        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
-        let codec = ProstCodec::<ListServices, Services>::default();
-        let asked = stream::iter([ListServices { list_services: "*".into() }]);
-        let mut grpc = grpc(&desk.scaler.grpc).await?;
-        let answer = grpc.streaming(Request::new(asked), path.parse()?, codec).await?;
-        let listed = next(&mut answer.into_inner()).await?.and_then(|answer| answer.list).context("no list")?;
-        let names: Vec<_> = listed.service.iter().map(|service| service.name.as_str()).collect();
-        ensure!(names.contains(&"externalscaler.ExternalScaler"), "{names:?}");
-        ensure!(names.contains(&"grpc.health.v1.Health"), "{names:?}");
+        let names = desk.keda.services(version).await?;
+        for service in ["externalscaler.ExternalScaler", "grpc.health.v1.Health"] {
+            ensure!(names.iter().any(|name| name == service), "{version}: {names:?}");
+        }
     }
     Ok(())
 }

@@ -93,6 +93,7 @@ async fn per_second(desk: &Desk, client: &mut Client, name: &str) -> Result<Stri
     // The streams of the table are read on for five minutes after the last question: they are counted apart.
     let before = calls(&mut redis).await?;
     let begin = Instant::now();
+    // So long is counted.
     sleep(WATCH).await;
     let after = calls(&mut redis).await?;
     let idle = listed(&before, &after, begin.elapsed().as_secs_f64());
@@ -101,6 +102,7 @@ async fn per_second(desk: &Desk, client: &mut Client, name: &str) -> Result<Stri
     tokio::task::block_in_place(|| -> Result<()> {
         while begin.elapsed() < WATCH {
             ensure!(client.ask(name)?.is_known(), "a poll failed");
+            // The pace of the polls.
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(())

@@ -55,9 +55,9 @@ struct Service {
 }
 
 impl Keda {
-    /// Whether `grpc.health.v1` says SERVING for the server as a whole.
-    pub async fn is_serving(&self) -> Result<bool, Status> {
-        let request = HealthRequest { service: String::new() };
+    /// Whether `grpc.health.v1` says SERVING for a service; `""` is the server as a whole.
+    pub async fn is_serving(&self, service: &str) -> Result<bool, Status> {
+        let request = HealthRequest { service: service.to_owned() };
         let answer: HealthAnswer = self.call("/grpc.health.v1.Health/Check", request).await?;
         Ok(answer.status == 1)
     }

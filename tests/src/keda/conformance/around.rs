@@ -109,7 +109,7 @@ async fn bad(desk: &Desk<'_>) -> Outcomes {
 }
 
 async fn health(desk: &Desk<'_>) -> Outcome {
-    match desk.keda.is_serving().await {
+    match desk.keda.is_serving("").await {
         Ok(serving) => judge(serving, if serving { "SERVING" } else { "not SERVING" }),
         Err(status) => Outcome::Fail(brief(&status)),
     }
