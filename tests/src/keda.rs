@@ -3,6 +3,7 @@
 //! The messages are written by hand here, apart from the product's contract: if its field numbers
 //! were wrong, both sides would not be wrong together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,6 +14,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+mod addresses;
 pub mod answer;
 pub mod conformance;
 mod extras;
@@ -129,7 +131,11 @@ impl Keda {
 }
 
 async fn ready(grpc: &mut Grpc<Channel>) -> Result<(), Status> {
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))
+    grpc.ready().await.map_err(|error| {
+        let mut status = Status::unavailable(error.to_string());
+        status.set_source(Arc::new(error));
+        status
+    })
 }
 
 fn endpoint(address: &str, tls: Option<&Tls>) -> Result<Endpoint> {

@@ -1,6 +1,5 @@
 //! KEDA and the autoscaler at work on one `ScaledObject`: the calls, over real connections, at real but shorter times.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,14 +9,14 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
+use super::addresses::Addresses;
 use super::workload::{Metric, Read, Seen};
 use super::{Keda, Limits, MetricSpec, Reconnect, ScaledObject, Version, Workload, answer};
 
 /// One trigger of type `external` or `external-push`, with the addresses that the scaler's name resolves to.
 #[derive(Debug)]
 pub struct Trigger {
-    scalers: Vec<Keda>,
-    turn: AtomicUsize,
+    scalers: Addresses,
     object: ScaledObject,
     version: Version,
 }
@@ -26,19 +25,12 @@ impl Trigger {
     /// Connects when it is first used.
     pub fn new(addresses: &[&str], object: ScaledObject, version: Version) -> Result<Self> {
         let scalers = addresses.iter().map(|address| Keda::lazy(address)).collect::<Result<Vec<_>>>()?;
-        scalers.first().context("a trigger without an address")?;
-        Ok(Self { scalers, turn: AtomicUsize::new(0), object, version })
+        Ok(Self { scalers: Addresses::new(scalers)?, object, version })
     }
 
     /// Over a connection that is there.
     pub fn of(keda: &Keda, object: ScaledObject, version: Version) -> Self {
-        Self { scalers: vec![keda.clone()], turn: AtomicUsize::new(0), object, version }
-    }
-
-    /// One call after the other goes to the next address.
-    fn scaler(&self) -> Result<&Keda, Status> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.scalers.len();
-        self.scalers.get(turn).ok_or_else(|| Status::internal("no address"))
+        Self { scalers: Addresses::of(keda.clone()), object, version }
     }
 
     /// `GetMetricSpec`, then `GetMetrics` and `IsActive` of each spec; what fails is tried once more at once.
@@ -66,12 +58,12 @@ impl Trigger {
     }
 
     async fn specs(&self) -> Result<Vec<MetricSpec>, Status> {
-        self.scaler()?.metric_specs(&self.object).await
+        self.scalers.call(async |keda| keda.metric_specs(&self.object).await).await
     }
 
     async fn read(&self, name: &str) -> Result<Read, Status> {
-        let values = self.scaler()?.metrics(&self.object, name).await?;
-        let active = self.scaler()?.is_active(&self.object).await?;
+        let values = self.scalers.call(async |keda| keda.metrics(&self.object, name).await).await?;
+        let active = self.scalers.call(async |keda| keda.is_active(&self.object).await).await?;
         Ok(Read { total: answer::total(self.version, &values), active })
     }
 }
@@ -206,8 +198,8 @@ async fn listen(shared: Arc<Shared>) {
 
 /// One stream, to its end.
 async fn follow(shared: &Shared) -> Result<(), Status> {
-    let scaler = shared.trigger.scaler()?;
-    let mut stream = scaler.stream_is_active(&shared.trigger.object).await?;
+    let trigger = &shared.trigger;
+    let mut stream = trigger.scalers.call(async |keda| keda.stream_is_active(&trigger.object).await).await?;
     while let Some(told) = stream.message().await? {
         shared.change(|workload, now| workload.pushed(now, told.result));
     }
