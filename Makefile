@@ -65,7 +65,7 @@ build: ## build the programs (development profile)
 
 .PHONY: test
 test: tools build ## run every test, against real Redis, Sentinel and A2A servers
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 # Tests that depend on the server; the others are the same on all.
 SERVER_TESTS := --test scaler --test records --test line --test worker --test failover --test outage --test dispatch

@@ -12,10 +12,13 @@ use super::record::{Run, Since};
 use super::send::headers;
 use super::waits::Trouble;
 
-/// An agent stores its tasks a moment after it has answered: where somebody may have sent this
-/// recently, look again before "not there".
-const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(1500)];
+/// An agent stores its tasks a moment after it has answered: "not there" is an answer only when a send that is known to
+/// have been possible is so long ago, and was looked for as long.
 const RECENTLY: Duration = Duration::from_secs(2);
+/// The same for what somebody may have sent under an earlier history: its last moment is the present one's first, at most.
+const HISTORY_SETTLES: Duration = Duration::from_millis(1200);
+/// Looks at most for one answer, whatever becomes of the connection meanwhile.
+const MOST_LOOKS: usize = 4;
 
 /// What the agent says.
 pub(super) enum Search {
@@ -32,15 +35,16 @@ pub(super) enum Search {
 impl Dispatcher {
     /// Looks for the run's message among the agent's tasks.
     pub(super) async fn search(&self, work: &Work<'_>, run: &Run, since: &Since) -> Result<Search, Stop> {
+        let begun = Instant::now();
         let mut search = self.look(work, run).await;
-        // What was sent under an earlier history was sent before the present connection was opened.
-        let history = self.link.current().map_or(Duration::ZERO, |session| session.age());
-        let long_ago = since.quiet.is_none_or(|quiet| quiet >= RECENTLY) && history >= RECENTLY;
-        for pause in LOOK_AGAIN {
-            if !matches!(search, Search::NotThere) || long_ago {
+        for _ in 1..MOST_LOOKS {
+            // What was sent under an earlier history was sent before the present connection was opened.
+            let history = self.link.current().map_or(Duration::ZERO, |session| session.age());
+            let rest = until_long_ago(history, since.quiet, begun.elapsed());
+            if !matches!(search, Search::NotThere) || rest.is_zero() {
                 break;
             }
-            self.pause(work.held, pause).await?;
+            self.pause(work.held, rest).await?;
             search = self.look(work, run).await;
         }
         Ok(search)
@@ -116,5 +120,28 @@ impl Dispatcher {
                 None
             }
         }
+    }
+}
+
+/// How much longer to look, by the age of the history, the time since the record was written as the search began, and the
+/// time since then.
+fn until_long_ago(history: Duration, quiet: Option<Duration>, searched: Duration) -> Duration {
+    let recent = quiet.is_some_and(|quiet| quiet < RECENTLY);
+    let known = if recent { RECENTLY.saturating_sub(searched) } else { Duration::ZERO };
+    known.max(HISTORY_SETTLES.saturating_sub(history))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recent_send_and_a_young_history_are_waited_for() {
+        let (long, short) = (RECENTLY * 2, HISTORY_SETTLES / 3);
+        assert_eq!(until_long_ago(long, None, short), Duration::ZERO);
+        assert_eq!(until_long_ago(long, Some(long), short), Duration::ZERO);
+        assert_eq!(until_long_ago(short, Some(long), Duration::ZERO) + short, HISTORY_SETTLES);
+        assert_eq!(until_long_ago(long, Some(short), Duration::ZERO), RECENTLY);
+        assert_eq!(until_long_ago(short, Some(short), RECENTLY) + short, HISTORY_SETTLES);
     }
 }

@@ -84,8 +84,9 @@ async fn single_keys_are_evicted() -> Result<()> {
         books.0.cmd(&["DEL", record]).await?;
     }
     six_ends_are_back(&scene).await?;
+    // A record and its copy that are both missing are put back by one call.
     let restored = scene.hook.metric("outbox_restored_total", "").await?;
-    ensure!(restored > 3.5, "{restored} put back");
+    ensure!(restored > 2.5, "{restored} put back");
     scene.once()
 }
 
