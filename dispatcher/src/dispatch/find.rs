@@ -35,19 +35,24 @@ pub(super) enum Search {
 impl Dispatcher {
     /// Looks for the run's message among the agent's tasks.
     pub(super) async fn search(&self, work: &Work<'_>, run: &Run, since: &Since) -> Result<Search, Stop> {
+        // What was sent under an earlier history was sent before the present connection was opened.
+        let history = || self.link.current().map_or(Duration::ZERO, |session| session.age());
+        // A look that is too early to be believed is for nothing, unless it finds a known send.
+        let mut rest =
+            if since.quiet.is_none() { until_long_ago(history(), None, Duration::ZERO) } else { Duration::ZERO };
         let begun = Instant::now();
-        let mut search = self.look(work, run).await;
         for _ in 1..MOST_LOOKS {
-            // What was sent under an earlier history was sent before the present connection was opened.
-            let history = self.link.current().map_or(Duration::ZERO, |session| session.age());
-            let rest = until_long_ago(history, since.quiet, begun.elapsed());
-            if !matches!(search, Search::NotThere) || rest.is_zero() {
-                break;
+            if !rest.is_zero() {
+                self.pause(work.held, rest).await?;
             }
-            self.pause(work.held, rest).await?;
-            search = self.look(work, run).await;
+            let search = self.look(work, run).await;
+            rest = until_long_ago(history(), since.quiet, begun.elapsed());
+            if !matches!(search, Search::NotThere) || rest.is_zero() {
+                return Ok(search);
+            }
         }
-        Ok(search)
+        self.pause(work.held, rest).await?;
+        Ok(self.look(work, run).await)
     }
 
     /// One look.

@@ -106,7 +106,7 @@ pub enum Taken {
 pub struct Since {
     /// By this take; Redis milliseconds.
     pub taken_at: i64,
-    /// How long before that by anybody; absent: never, or Redis has forgotten.
+    /// How long before that by anybody who may have sent it; absent: never under this history.
     pub quiet: Option<Duration>,
     /// How long the agent has been running it; absent: not known to be.
     pub running: Option<Duration>,

@@ -258,3 +258,19 @@ async fn a_clock_that_jumps_makes_no_run_older_than_its_renewals() -> Result<()>
     ensure!(since.running == Some(2 * LEASE), "{since:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_was_offered_under_another_history_was_not_sent_in_this_one() -> Result<()> {
+    let mut desk = Desk::open().await?;
+    for (number, begun, sent) in [("1", Begun::Offered, false), ("2", Begun::Unanswered, true)] {
+        let incident = incident(number);
+        desk.publish(&incident, &begun).await?;
+        let entry = desk.read(&desk.a).await?;
+        let Taken::Begun(_, since) = desk.take(&desk.a, &incident, &entry).await? else { bail!("not begun") };
+        ensure!(since.quiet.is_some() == sent, "{begun:?}: {since:?}");
+        // Whoever took it may have sent it.
+        let Taken::Begun(_, since) = desk.take(&desk.a, &incident, &entry).await? else { bail!("not begun") };
+        ensure!(since.quiet.is_some(), "{begun:?}: {since:?}");
+    }
+    Ok(())
+}

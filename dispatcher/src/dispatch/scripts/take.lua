@@ -4,7 +4,7 @@
 --       attempts that count as made when there is no record and it is not fresh, incident, lease (ms).
 -- A closed agent that may be tried now is tried with this incident, where it has to be asked first.
 -- Answers {lost} {newer} {duplicate, state}, or {fresh or begun, state, task id, message id, context id,
--- wire, attempts, updated at, ms since it was last written before, ms since the agent accepted it, ms since it first
+-- wire, attempts, updated at, ms since a possible sender wrote it last, ms since the agent accepted it, ms since it first
 -- could not be asked for a run that nobody knows: the agent is closed (-1 each: never), the agent's trouble}.
 if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]) then return { 'lost' } end
 local rec = record(KEYS[2], 'state', 'entry_id', 'stream', 'replid', 'task_id', 'message_id', 'context_id', 'wire', 'attempts', 'updated_at',
@@ -19,7 +19,7 @@ end
 local stamp, history = now_ms(), replid()
 local fresh, quiet, running = nil, -1, -1
 if rec then
-  quiet = stamp - (tonumber(rec.updated_at) or stamp)
+  if rec.replid ~= '' then quiet = stamp - (tonumber(rec.updated_at) or stamp) end
   if rec.accepted_at ~= '' then
     -- Counted up by the renewals: a clock that jumps must not end a run.
     running = (tonumber(rec.ran_ms) or 0) + step_of(rec.updated_at, stamp, tonumber(ARGV[11]))
