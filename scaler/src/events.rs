@@ -185,7 +185,7 @@ impl Ringer {
                 Ok(_) => {}
                 // Its sampler reports the same trouble; the other streams are still listened to.
                 Err(error) if error.class() == Class::Configuration => {
-                    tracing::debug!(%error, stream, "not listening for new entries of this stream");
+                    tracing::debug!(%error, "not listening for new entries of this stream");
                     ends.put_off(stream, now);
                 }
                 Err(error) => return Err(error),

@@ -2,6 +2,7 @@
 //! connections they share, one per Redis and database, with a second one that blocks while a push stream is open there.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ struct Inner {
     readiness: Readiness,
     tracker: TaskTracker,
     stop: CancellationToken,
+    /// Samplers so far, and one.
+    started: AtomicU64,
     sources: Mutex<Sources>,
 }
 
@@ -97,13 +100,22 @@ impl Pool {
         tracker: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        Self(Arc::new(Inner { own, metrics, readiness, tracker, stop, sources: Mutex::default() }))
+        Self(Arc::new(Inner {
+            own,
+            metrics,
+            readiness,
+            tracker,
+            stop,
+            started: AtomicU64::new(1),
+            sources: Mutex::default(),
+        }))
     }
 
     fn start(&self, source: &Source, link: Arc<SharedLink>) -> Watched {
         let (sender, states) = watch::channel(State::default());
         let (bell, events) = (Arc::new(Notify::new()), link.events.clone());
         let sampler = Sampler {
+            number: self.0.started.fetch_add(1, Ordering::Relaxed),
             source: source.clone(),
             link: link.link.clone(),
             states: sender,

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
 use crate::pace::Pace;
-use crate::reading::Verdict;
+use crate::reading::{Trouble, Verdict};
 use crate::trigger::Trigger;
 
 /// `true` is repeated this often while there is work.
@@ -27,6 +27,10 @@ pub const AT_ONCE: u32 = 3;
 /// A stream on which nothing could be told for this long, since there is no reading, ends with OK: the client comes
 /// back, perhaps to a replica that can read.
 pub const BLIND_FOR: Duration = Duration::from_secs(10);
+
+/// The same where Redis refuses until somebody changes a setting: every replica is refused alike, or one has an older
+/// password than the others. Each notices the repair by itself.
+pub const REFUSED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// After this the stream ends with OK, so that clients spread over the scaler's replicas again.
 pub const LONGEST: Duration = Duration::from_secs(30 * 60);
@@ -55,8 +59,12 @@ impl Push {
     /// `None` ends the stream.
     pub async fn next(&mut self) -> Option<bool> {
         loop {
-            let active = self.active();
-            let end = self.end(active);
+            let verdict = self.feed.verdict();
+            let end = self.end(&verdict);
+            let active = match verdict {
+                Verdict::Known(counts) => Some(counts.active(&self.trigger)),
+                Verdict::Failed(_) | Verdict::Unknown => None,
+            };
             let due = match active {
                 Some(true) => self.true_due(),
                 Some(false) if self.told != Some(false) => return self.tell(false),
@@ -77,21 +85,18 @@ impl Push {
         }
     }
 
-    fn active(&self) -> Option<bool> {
-        match self.feed.verdict() {
-            Verdict::Known(counts) => Some(counts.active(&self.trigger)),
-            Verdict::Failed(_) | Verdict::Unknown => None,
-        }
-    }
-
-    /// When the stream ends if nothing changes.
-    fn end(&mut self, active: Option<bool>) -> Instant {
-        if active.is_some() {
-            self.blind_since = None;
-            return self.ends;
-        }
+    /// When the stream ends if the verdict stays.
+    fn end(&mut self, verdict: &Verdict) -> Instant {
+        let for_long = match verdict {
+            Verdict::Known(_) => {
+                self.blind_since = None;
+                return self.ends;
+            }
+            Verdict::Failed(Trouble::Configuration(_)) => REFUSED_FOR,
+            Verdict::Failed(_) | Verdict::Unknown => BLIND_FOR,
+        };
         let since = *self.blind_since.get_or_insert_with(Instant::now);
-        self.ends.min(since + BLIND_FOR)
+        self.ends.min(since + for_long)
     }
 
     fn true_due(&self) -> Instant {

@@ -31,6 +31,9 @@ pub enum Trouble {
 /// has come back with an old snapshot is no other node: what it has is what there is.
 pub const HOLD: Duration = Duration::from_secs(60);
 
+/// Failovers within one [`HOLD`] whose numbers are kept.
+const MOST_HELD: usize = 8;
+
 /// The connection that a reading was taken from. Once it is gone its server may have been demoted, and the number
 /// with it.
 pub trait Origin: Send + Sync {
@@ -64,8 +67,8 @@ pub struct State {
     last_good: Option<Reading>,
     /// Of the last attempt, if it failed.
     trouble: Option<Trouble>,
-    /// The last numbers before a failover, and when the first after it was read.
-    before: Option<(Arc<Counts>, Instant)>,
+    /// The last numbers before each of the latest failovers, and when the first after it was read.
+    before: Vec<(Arc<Counts>, Instant)>,
 }
 
 /// What may be answered from a [`State`].
@@ -95,7 +98,10 @@ impl State {
         match outcome {
             Ok(reading) => {
                 if let Some(last) = self.last_good.as_ref().filter(|last| last.origin.node() != reading.origin.node()) {
-                    self.before = Some((Arc::new(last.counts.clone()), reading.at));
+                    let left = (Arc::new(last.counts.clone()), reading.at);
+                    self.before.retain(|(_, since)| is_held(*since, reading.at));
+                    self.before.drain(..self.before.len().saturating_sub(MOST_HELD - 1));
+                    self.before.push(left);
                 }
                 (self.last_good, self.trouble) = (Some(reading), None);
             }
@@ -123,9 +129,13 @@ impl State {
     }
 
     fn held_up(&self, counts: &Counts, now: Instant) -> Counts {
-        let before = self.before.as_ref().filter(|(_, since)| now.saturating_duration_since(*since) < HOLD);
-        Counts { least: before.map(|(counts, _)| Arc::clone(counts)), ..counts.clone() }
+        let before = self.before.iter().filter(|(_, since)| is_held(*since, now));
+        Counts { least: before.map(|(counts, _)| Arc::clone(counts)).collect(), ..counts.clone() }
     }
+}
+
+fn is_held(since: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(since) < HOLD
 }
 
 #[cfg(test)]

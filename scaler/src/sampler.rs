@@ -1,6 +1,7 @@
 //! One loop per source: takes a reading every [`TICK`], and at once when told of a new entry, whoever asks and however
 //! often.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ const DEADLINE: Duration = Duration::from_millis(900);
 
 /// What a sampler needs.
 pub(crate) struct Sampler {
+    /// Which one of this process.
+    pub(crate) number: u64,
     pub(crate) source: Source,
     pub(crate) link: Link,
     pub(crate) states: watch::Sender<State>,
@@ -90,13 +93,16 @@ impl Sampler {
         });
     }
 
-    /// Says once that readings fail, and once that they work again.
+    /// Says once that readings fail, or fail in another way, and once that they work again. What the source is called
+    /// may come out of a Secret, so it has a number here.
     fn log_change(&self, trouble: Option<&Trouble>) {
-        let before = self.states.borrow().trouble().cloned();
-        let Source { db, stream, group, .. } = &self.source;
+        let before = self.states.borrow().trouble().map(discriminant);
+        let source = self.number;
         match (before, trouble) {
-            (None, Some(trouble)) => tracing::warn!(db, stream, group, %trouble, "no reading"),
-            (Some(_), None) => tracing::info!(db, stream, group, "reading again"),
+            (before, Some(trouble)) if before != Some(discriminant(trouble)) => {
+                tracing::warn!(source, %trouble, "no reading");
+            }
+            (Some(_), None) => tracing::info!(source, "reading again"),
             _ => {}
         }
     }

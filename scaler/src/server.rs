@@ -19,8 +19,9 @@ use crate::tls::Door;
 const MESSAGE_LIMIT: usize = 256 * 1024;
 const HEADER_LIMIT: u32 = 16 * 1024;
 
-/// KEDA opens one connection per scaler address and puts the streams of all its objects on it.
-const STREAMS_PER_CONNECTION: u32 = 4096;
+/// KEDA opens one connection per scaler address and puts the streams of all its objects on it. More than there may be
+/// streams at all: at this limit its calls would wait, instead of being refused.
+const STREAMS_PER_CONNECTION: u32 = 16_384;
 const CALLS_PER_CONNECTION: usize = 1024;
 
 /// KEDA sends no keepalive; a client that vanished is noticed only by asking.

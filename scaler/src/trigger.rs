@@ -100,6 +100,8 @@ pub struct Trigger {
     pub activation: f64,
     /// Which pending entries are left out; none without it.
     pub orphans: Option<Orphans>,
+    /// Of a `ScaledJob`, as its strategy says.
+    pub starts_jobs: bool,
 }
 
 impl Trigger {
@@ -116,7 +118,8 @@ impl Trigger {
         };
         let problems = keys.into_problems();
         if problems.is_empty() {
-            Ok(Self { source, metric: scale.metric, target: scale.target, activation: scale.activation, orphans })
+            let scale::Scale { metric, target, activation, starts_jobs } = scale;
+            Ok(Self { source, metric, target, activation, orphans, starts_jobs })
         } else {
             Err(BadMetadata { problems })
         }

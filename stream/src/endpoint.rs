@@ -42,7 +42,10 @@ impl FromStr for HostPort {
         let (host, port) = text.trim().rsplit_once(':').ok_or_else(expected)?;
         let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let port = port.parse().map_err(|_| expected())?;
-        if host.is_empty() || port == 0 || host.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/') {
+        if host.is_empty()
+            || port == 0
+            || host.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@'))
+        {
             return Err(expected());
         }
         Ok(Self { host: host.to_owned(), port })

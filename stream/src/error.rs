@@ -1,6 +1,6 @@
 //! What can go wrong between us and Redis, and what to do about it.
 
-use std::fmt;
+use crate::value::Shape;
 
 /// What a caller does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,13 +77,10 @@ impl Error {
         Self { class: Class::Configuration, code: None, text: text.into(), uncertain: false }
     }
 
-    /// An answer of an unexpected shape.
-    pub fn unexpected(what: &str, got: &impl fmt::Debug) -> Self {
-        let mut got = format!("{got:?}");
-        if got.len() > 120 {
-            got = got.chars().take(120).collect();
-        }
-        Self { class: Class::Fatal, code: None, text: format!("unexpected answer to {what}: {got}"), uncertain: false }
+    /// An answer of an unexpected shape. What it says is left out: it may be anybody's text.
+    pub fn unexpected(what: &str, got: &impl Shape) -> Self {
+        let text = format!("unexpected answer to {what}: {}", got.shape());
+        Self { class: Class::Fatal, code: None, text, uncertain: false }
     }
 
     /// The same error, with what was being done in front.

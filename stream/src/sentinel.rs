@@ -92,10 +92,9 @@ impl Follower {
         let unknown =
             table.values().any(|standing| matches!(standing, Standing::Answered(report) if report.master.is_none()));
         if unknown {
-            return Error::unreachable(format!(
-                "Sentinel does not know the master name {:?} (check REDIS_SENTINEL_MASTER_NAME)",
-                self.0.options.master
-            ));
+            return Error::unreachable(
+                "Sentinel does not know the master's name (check REDIS_SENTINEL_MASTER_NAME, or a trigger's sentinelMaster)",
+            );
         }
         let silent: Vec<_> = table
             .values()

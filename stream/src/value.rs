@@ -56,6 +56,40 @@ pub fn field<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     pairs(value).into_iter().find(|(name, _)| text(name) == Some(key)).map(|(_, value)| value)
 }
 
+/// What an answer looks like, without what it says.
+pub trait Shape {
+    /// For people.
+    fn shape(&self) -> String;
+}
+
+impl Shape for Value {
+    fn shape(&self) -> String {
+        match self {
+            Self::Nil => "nothing".to_owned(),
+            Self::Int(_) => "a number".to_owned(),
+            Self::Array(items) => format!("a list of {}", items.len()),
+            Self::Set(items) => format!("a set of {}", items.len()),
+            Self::Map(pairs) => format!("a map of {}", pairs.len()),
+            other => match bytes(other) {
+                Some(bytes) => format!("a text of {} bytes", bytes.len()),
+                None => "something else".to_owned(),
+            },
+        }
+    }
+}
+
+impl Shape for Vec<String> {
+    fn shape(&self) -> String {
+        format!("{} words", self.len())
+    }
+}
+
+impl Shape for &str {
+    fn shape(&self) -> String {
+        (*self).to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

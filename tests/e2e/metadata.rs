@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use line_tests::keda::ScaledObject;
 use line_tests::line::{Member, Settings};
-use line_tests::{Keda, Redis, RedisOptions};
+use line_tests::{Keda, Redis, RedisOptions, eventually_ok};
 use stream_scaler::trigger::KEYS;
 use tonic::{Code, Status};
 
@@ -69,6 +69,38 @@ async fn no_value_is_logged_or_repeated() -> Result<()> {
     ensure!(scaler.program.terminate(PATIENCE).await?.code() == Some(0));
     let log = scaler.program.log();
     ensure!(log.contains("taking KEDA's calls") && !log.contains(CANARY), "{log}");
+    Ok(())
+}
+
+/// What a source is called is not in the log either: not when it is read, when it is of another type, nor when Redis goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_name_is_logged_when_a_reading_fails() -> Result<()> {
+    let mut redis = Redis::start(RedisOptions::default()).await?;
+    let (mut scaler, keda) = scaler(Settings::of_redis(&redis.address())).await?;
+    let object = ScaledObject::with_metadata(&[("streamFromEnv", CANARY), ("consumerGroupFromEnv", CANARY)]);
+    ensure!(!keda.is_active(&object).await?);
+    let mut push = keda.stream_is_active(&object).await?;
+    ensure!(push.message().await?.context("no first word")?.result == false);
+    let mut client = redis.client().await?;
+    client.cmd(&["SELECT", "4"]).await?;
+    client.cmd(&["SET", CANARY, "no stream"]).await?;
+    eventually_ok("the type to be refused", PATIENCE, async || {
+        let status = keda.is_active(&object).await.err().context("taken")?;
+        ensure!(status.code() == Code::FailedPrecondition && !status.message().contains(CANARY), "{status:?}");
+        Ok(())
+    })
+    .await?;
+    redis.kill9().await?;
+    eventually_ok("the readings to fail", PATIENCE, async || {
+        let status = keda.is_active(&object).await.err().context("taken")?;
+        ensure!(status.code() == Code::Unavailable && !status.message().contains(CANARY), "{status:?}");
+        Ok(())
+    })
+    .await?;
+    ensure!(scaler.program.terminate(PATIENCE).await?.code() == Some(0));
+    let log = scaler.program.log();
+    // One reason after the other, each with its own line.
+    ensure!(log.matches("no reading").count() == 2 && !log.contains(CANARY), "{log}");
     Ok(())
 }
 

@@ -111,13 +111,27 @@ async fn a_blind_stream_ends_and_one_that_is_opened_blind_ends_as_late() {
     let (mut first, _stop) = start(&fake);
     fake.read(counts(1, 0));
     assert_eq!(told(&mut first).await, Some(true));
-    fake.fail(Trouble::Configuration("NOPERM".to_owned()));
+    fake.fail(Trouble::Unavailable("away".to_owned()));
     let (mut second, _stop) = start(&fake);
     let begin = Instant::now();
     assert_eq!(tokio::join!(first.next(), second.next()), (None, None));
     assert_eq!(begin.elapsed().as_secs(), BLIND_FOR.as_secs());
     let (mut again, _stop) = start(&fake);
     assert!(timeout(NOT_YET, again.next()).await.is_err(), "whoever comes back does not spin");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_stays_where_another_would_be_refused_as_well() {
+    let fake = Fake::new();
+    let (mut push, _stop) = start(&fake);
+    fake.fail(Trouble::Configuration("NOPERM".to_owned()));
+    assert!(timeout(REFUSED_FOR / 2, push.next()).await.is_err());
+    fake.read(counts(1, 0));
+    assert_eq!(told(&mut push).await, Some(true), "the repair is told at once");
+    fake.fail(Trouble::Configuration("NOPERM".to_owned()));
+    let begin = Instant::now();
+    assert_eq!(push.next().await, None);
+    assert_eq!(begin.elapsed().as_secs(), REFUSED_FOR.as_secs());
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,8 +33,8 @@ pub struct Counts {
     pub held: Arc<[Held]>,
     /// Age of the first entry that is not yet delivered, milliseconds.
     pub next_age_ms: Option<u64>,
-    /// Numbers below which nothing is told for the time being.
-    pub least: Option<Arc<Counts>>,
+    /// Numbers below which nothing is told for the time being. They have none themselves.
+    pub least: Arc<[Arc<Counts>]>,
 }
 
 /// One pending entry.
@@ -73,7 +73,7 @@ impl Default for Counts {
             waiting: false,
             held: Arc::new([]),
             next_age_ms: None,
-            least: None,
+            least: Arc::new([]),
         }
     }
 }
@@ -84,7 +84,7 @@ impl Counts {
         let numbers = |counts: &Self| (counts.length, counts.pending, counts.lag, counts.backlog, counts.waiting);
         let steps = |held: &Held| (held.idle_ms / IDLE_STEP_MS, held.deliveries);
         numbers(self) == numbers(other)
-            && self.least.is_some() == other.least.is_some()
+            && self.least.len() == other.least.len()
             && self.held.iter().map(steps).eq(other.held.iter().map(steps))
     }
 
@@ -114,10 +114,14 @@ impl Counts {
         sorted.live.saturating_add(self.lag).max(u64::from(self.waiting || sorted.orphaned > 0))
     }
 
-    /// The number that a trigger reports: entries, or seconds.
+    /// The number that a trigger reports: entries, or seconds. Jobs are started for each number anew and are never taken
+    /// away, so for them none is held up.
     pub fn value(&self, trigger: &Trigger) -> f64 {
-        let least = self.least.as_ref().map_or(0.0, |least| least.value(trigger));
-        self.own_value(trigger).max(least)
+        let own = self.own_value(trigger);
+        if trigger.starts_jobs {
+            return own;
+        }
+        self.least.iter().map(|least| least.own_value(trigger)).fold(own, f64::max)
     }
 
     fn own_value(&self, trigger: &Trigger) -> f64 {
@@ -139,11 +143,15 @@ impl Counts {
     /// every metric but the length, so that unread entries wake workers even where only pending ones are counted,
     /// and running work is not scaled away where only unread ones are.
     pub fn active(&self, trigger: &Trigger) -> bool {
+        self.is_active(trigger) || self.least.iter().any(|least| least.is_active(trigger))
+    }
+
+    fn is_active(&self, trigger: &Trigger) -> bool {
         let judged = match trigger.metric {
             Metric::Length => self.length,
             Metric::Backlog | Metric::Pending | Metric::Lag | Metric::Age => self.backlog_of(trigger),
         };
-        as_float(judged) > trigger.activation || self.least.as_ref().is_some_and(|least| least.active(trigger))
+        as_float(judged) > trigger.activation
     }
 }
 
@@ -165,7 +173,7 @@ impl From<&Backlog> for Counts {
             waiting: backlog.waiting,
             held: held.collect(),
             next_age_ms: backlog.next.map(age),
-            least: None,
+            least: Arc::new([]),
         }
     }
 }

@@ -72,3 +72,33 @@ fn after_a_failover_no_number_falls_for_a_while() {
     state.record(Ok(read("b", switched + HOLD, counts(0, 0))));
     assert_eq!(told(&state, switched + HOLD, "backlog"), (0.0, false));
 }
+
+#[test]
+fn a_second_failover_does_not_end_the_hold_of_the_first() {
+    let (now, mut state) = (Instant::now(), State::default());
+    let read = |node: &str, at, counts| Reading { at, origin: Connection::to(node), counts };
+    state.record(Ok(read("a", now, counts(4, 6))));
+    let second = now + HOLD / 2;
+    for (node, at) in [("b", now), ("c", second), ("a", second)] {
+        state.record(Ok(read(node, at, counts(0, 0))));
+    }
+    let told = |state: &State, at| match state.verdict(at) {
+        Verdict::Known(counts) => counts.value(&crate::fixture::trigger(&[])),
+        other => panic!("{other:?}"),
+    };
+    assert!((told(&state, second) - 10.0).abs() < f64::EPSILON);
+    state.record(Ok(read("a", now + HOLD, counts(0, 0))));
+    assert!(told(&state, now + HOLD) < f64::EPSILON);
+}
+
+#[test]
+fn a_link_that_flaps_keeps_no_more_and_no_more_than_bounded() {
+    let (now, mut state) = (Instant::now(), State::default());
+    for turn in 0..100 {
+        let origin = Connection::to(if turn % 2 == 0 { "a" } else { "b" });
+        state.record(Ok(Reading { at: now, origin, counts: counts(turn, 0) }));
+    }
+    let Verdict::Known(counts) = state.verdict(now) else { panic!("not known") };
+    assert_eq!(counts.least.len(), MOST_HELD);
+    assert!(counts.least.iter().all(|least| least.least.is_empty() && least.pending > 90));
+}

@@ -9,6 +9,7 @@ pub(super) struct Scale {
     pub(super) metric: Metric,
     pub(super) target: f64,
     pub(super) activation: f64,
+    pub(super) starts_jobs: bool,
 }
 
 /// A `ScaledJob` strategy that subtracts running jobs itself, or not.
@@ -55,7 +56,7 @@ pub(super) fn parse(keys: &mut Keys<'_>) -> Scale {
     let target = target.or(keda.of(metric)).or(selected.map(|(_, target)| target)).unwrap_or(DEFAULT_TARGET);
     let activation = keys.count("activationTarget");
     let alias = keys.count("activationLagCount");
-    Scale { metric, target, activation: activation.or(alias).unwrap_or(0.0) }
+    Scale { metric, target, activation: activation.or(alias).unwrap_or(0.0), starts_jobs: strategy.is_some() }
 }
 
 /// Targets in the words of KEDA's `redis-sentinel-streams` trigger.

@@ -39,7 +39,9 @@ fn bad_keys(metadata: &[(&str, &str)]) -> Vec<String> {
 fn no_metadata_means_the_scalers_own_settings() {
     let trigger = good(&[]);
     let source = Source { redis: Redis::Own, db: 4, stream: "incident:events".into(), group: "dispatch-group".into() };
-    assert_eq!(trigger, Trigger { source, metric: Metric::Backlog, target: 10.0, activation: 0.0, orphans: None });
+    let (metric, target, activation, orphans, starts_jobs) = (Metric::Backlog, 10.0, 0.0, None, false);
+    assert_eq!(trigger, Trigger { source, metric, target, activation, orphans, starts_jobs });
+    assert!(good(&[("jobScalingStrategy", "default")]).starts_jobs);
     assert_eq!(trigger.metric_name(), "incident-events-dispatch-group-backlog");
 }
 
@@ -187,6 +189,9 @@ fn another_redis_must_be_allowed() {
     let error = parse(&[("addresses", "s1:26379,stranger:1")]).unwrap_err().to_string();
     assert!(error.contains("addresses") && error.contains("stranger:1") && error.contains("SCALER_ALLOWED_SENTINELS"));
     assert!(!error.contains("s1:26379"), "{error}");
+    let error = parse(&[("addressesFromEnv", "s1:26379,stranger:1")]).unwrap_err().to_string();
+    assert!(error.contains("SCALER_ALLOWED_SENTINELS") && !error.contains("stranger"), "{error}");
+    assert_eq!(bad_keys(&[("addresses", ":hunter2@redis:26379")]), ["addresses"]);
 }
 
 #[test]

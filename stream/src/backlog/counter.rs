@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::facts::{self, Extent, Standing};
+use super::facts::{self, Extent, Page, Standing};
 use super::lag::{Counted, Facts, Lag, Limits, Method, Span, Step, Tracker};
-use super::waiting::Waiting;
+use super::waiting::{Found, Waiting};
 use super::{Backlog, ROWS, Row};
 use crate::connection::Session;
 use crate::error::Error;
@@ -16,9 +16,11 @@ use crate::id::EntryId;
 const LIMITS: Limits = Limits { unread: 10_000, delivered: 1_000, carried: 64 };
 /// Entries of the first page of a count, and of the largest.
 const PAGES: (u64, u64) = (128, 1_024);
-/// A page that took longer is not followed by a larger one: its entries are heavy.
+/// Bytes of a page, as far as the weight of its entries can be told from those before.
+const PAGE_BYTES: u64 = 1 << 20;
+/// A page that took longer is followed by a smaller one.
 const QUICK: Duration = Duration::from_millis(40);
-/// A count takes no longer, whatever the entries weigh: a number that comes too late is none.
+/// The counts of a reading take no longer, whatever the entries weigh: a number that comes too late is none.
 const WITHIN: Duration = Duration::from_millis(300);
 
 type Answer = Result<Value, Error>;
@@ -69,21 +71,33 @@ impl Counter {
     /// entry that moves from unread to pending in between counts once, and none is missed. Errors are those of any of
     /// the commands; no part of a reading is left out because it failed.
     pub async fn read(&mut self, session: &Session) -> Result<Backlog, Error> {
+        let (backlog, missed) = self.read_once(session).await?;
+        if missed && backlog.total() == 0 {
+            return self.read_once(session).await.map(|(backlog, _)| backlog);
+        }
+        Ok(backlog)
+    }
+
+    /// One reading, and whether an entry may have moved through it unseen.
+    async fn read_once(&mut self, session: &Session) -> Result<(Backlog, bool), Error> {
         if self.session != Some(session.id()) {
             self.tracker.forget();
             self.next = None;
             self.session = Some(session.id());
         }
         let Answers { standing, extent, rows, now_ms, members, lengths } = self.ask(session).await?;
-        let waiting = self.waiting.judge(session, members, lengths).await?;
+        let Found { any: waiting, missed } = self.waiting.judge(session, members, lengths).await?;
         let Some(extent) = extent else {
             let lag = Lag::exact(0, Method::Missing);
-            return Ok(Backlog { length: 0, pending: 0, rows: Vec::new(), lag, next: None, waiting, now_ms });
+            return Ok((Backlog { length: 0, pending: 0, rows: Vec::new(), lag, next: None, waiting, now_ms }, missed));
         };
         let length = extent.length;
         let Some(standing) = standing else {
             let lag = Lag::exact(length, Method::WholeStream);
-            return Ok(Backlog { length, pending: 0, rows: Vec::new(), lag, next: extent.first, waiting, now_ms });
+            return Ok((
+                Backlog { length, pending: 0, rows: Vec::new(), lag, next: extent.first, waiting, now_ms },
+                missed,
+            ));
         };
         let facts = Facts { extent, standing };
         // Their commands share a round trip.
@@ -91,7 +105,7 @@ impl Counter {
             lag(&mut self.tracker, session, &self.stream, &facts),
             next(&mut self.next, session, &self.stream, &facts)
         )?;
-        Ok(Backlog { length, pending: standing.pending, rows, lag, next, waiting, now_ms })
+        Ok((Backlog { length, pending: standing.pending, rows, lag, next, waiting, now_ms }, missed))
     }
 
     async fn ask(&self, session: &Session) -> Result<Answers, Error> {
@@ -115,12 +129,12 @@ impl Counter {
 }
 
 async fn lag(tracker: &mut Tracker, session: &Session, stream: &str, facts: &Facts) -> Result<Lag, Error> {
-    let mut step = tracker.begin(facts);
+    let (mut step, begun) = (tracker.begin(facts), Instant::now());
     loop {
         match step {
             Step::Known(lag) => return Ok(lag),
             Step::Count(span) => {
-                let counted = count(session, stream, &span).await?;
+                let counted = count(session, stream, &span, facts.extent.weight, begun).await?;
                 step = tracker.counted(facts, &span, counted);
             }
         }
@@ -145,7 +159,7 @@ async fn next(
     if let Some(next) = known.filter(same) {
         return Ok(Some(next.id));
     }
-    let found = page(session, stream, position, None, 1).await?.first().copied();
+    let found = page(session, stream, position, None, 1).await?.ids.first().copied();
     *known = found.map(|id| Next { position, removed, id });
     Ok(found)
 }
@@ -168,36 +182,41 @@ fn read<T>(
     }
 }
 
-/// Counts entries page by page, within a number and a time.
-async fn count(session: &Session, stream: &str, span: &Span) -> Result<Counted, Error> {
-    let (mut entries, mut after, mut size, begin) = (0, span.after, PAGES.0, Instant::now());
+/// Counts entries page by page, within a number, and a time since `begun`; `weight`: bytes of an entry, as far as is
+/// known.
+async fn count(session: &Session, stream: &str, span: &Span, weight: u64, begun: Instant) -> Result<Counted, Error> {
+    let (mut entries, mut after, mut size) = (0, span.after, fitting(weight).min(PAGES.0));
     loop {
         let (asked, wanted) = (Instant::now(), size.min(span.limit - entries));
-        let ids = page(session, stream, after, Some(span.upto), wanted).await?;
-        let found = ids.len() as u64;
+        let page = page(session, stream, after, Some(span.upto), wanted).await?;
+        let found = page.ids.len() as u64;
         entries += found;
-        after = ids.last().copied().unwrap_or(after);
+        after = page.ids.last().copied().unwrap_or(after);
         let complete = found < wanted || after >= span.upto;
-        if complete || entries >= span.limit || begin.elapsed() > WITHIN {
+        if complete || entries >= span.limit || begun.elapsed() > WITHIN {
             return Ok(Counted { entries, to: after, complete });
         }
-        if asked.elapsed() < QUICK {
-            size = (size * 2).min(PAGES.1);
-        }
+        let next = if asked.elapsed() < QUICK { size * 2 } else { (size / 2).max(1) };
+        size = next.min(fitting(page.bytes / found.max(1)));
     }
 }
 
-/// Ids of up to `count` entries after `after`.
+/// Entries of such a weight that make a page.
+fn fitting(weight: u64) -> u64 {
+    (PAGE_BYTES / weight.max(1)).clamp(1, PAGES.1)
+}
+
+/// Up to `count` entries after `after`.
 async fn page(
     session: &Session,
     stream: &str,
     after: EntryId,
     upto: Option<EntryId>,
     count: u64,
-) -> Result<Vec<EntryId>, Error> {
+) -> Result<Page, Error> {
     let upto = upto.map_or_else(|| "+".to_owned(), |id| id.to_string());
     let mut cmd = Cmd::new();
     cmd.arg("XRANGE").arg(stream).arg(format!("({after}")).arg(upto).arg("COUNT").arg(count);
     let reply = session.run(&cmd).await.map_err(|error| error.while_doing("XRANGE"))?;
-    facts::ids(&reply).ok_or_else(|| Error::unexpected("XRANGE", &reply))
+    Page::parse(&reply).ok_or_else(|| Error::unexpected("XRANGE", &reply))
 }

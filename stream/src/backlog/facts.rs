@@ -27,6 +27,8 @@ pub struct Extent {
     pub first: Option<EntryId>,
     /// The newest entry that is left.
     pub last: Option<EntryId>,
+    /// Bytes of the larger of these two.
+    pub weight: u64,
 }
 
 impl Extent {
@@ -34,9 +36,11 @@ impl Extent {
     pub fn parse(info: &Value) -> Option<Self> {
         let number = |name| value::field(info, name).and_then(value::int).and_then(|n| u64::try_from(n).ok());
         let (first, last) = (entry(info, "first-entry").ok()?, entry(info, "last-entry").ok()?);
+        let weight =
+            ["first-entry", "last-entry"].into_iter().filter_map(|name| value::field(info, name)).map(bytes).max()?;
         let top = value::field(info, "last-generated-id").and_then(id)?;
         let max_deleted = value::field(info, "max-deleted-entry-id").map_or(Some(EntryId::ZERO), id)?;
-        Some(Self { length: number("length")?, added: number("entries-added"), top, max_deleted, first, last })
+        Some(Self { length: number("length")?, added: number("entries-added"), top, max_deleted, first, last, weight })
     }
 
     /// Entries ever removed, by deletion or by trimming.
@@ -99,9 +103,30 @@ fn row(row: &Value) -> Option<Row> {
     Some(Row { id: id(entry)?, idle_ms: value::int(idle)?, deliveries: value::int(deliveries)? })
 }
 
-/// The ids of an `XRANGE`.
-pub fn ids(reply: &Value) -> Option<Vec<EntryId>> {
-    value::items(reply)?.iter().map(|entry| value::items(entry)?.first().and_then(id)).collect()
+/// The answer of an `XRANGE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Of each entry.
+    pub ids: Vec<EntryId>,
+    /// What they weigh together.
+    pub bytes: u64,
+}
+
+impl Page {
+    /// Reads an `XRANGE`.
+    pub fn parse(reply: &Value) -> Option<Self> {
+        let entries = value::items(reply)?.iter();
+        let ids = entries.map(|entry| value::items(entry)?.first().and_then(id)).collect::<Option<_>>()?;
+        Some(Self { ids, bytes: bytes(reply) })
+    }
+}
+
+/// Bytes of all that an entry, or a list of them, consists of. Its depth is that of the reply's own shape, at most 3.
+fn bytes(value: &Value) -> u64 {
+    match value::items(value) {
+        Some(items) => items.iter().map(bytes).sum(),
+        None => value::bytes(value).map_or(0, |bytes| bytes.len() as u64),
+    }
 }
 
 /// `TIME` in Unix milliseconds.
@@ -149,6 +174,7 @@ mod tests {
         let id = |text: &str| text.parse::<EntryId>().unwrap();
         assert_eq!((extent.first, extent.last, extent.max_deleted), (Some(id("2-0")), Some(id("5-0")), id("4-1")));
         assert_eq!((extent.length, extent.removed(), extent.top), (5, Some(4), id("6-0")));
+        assert_eq!(extent.weight, 5);
         let empty = Extent::parse(&info(0, Value::Nil, Value::Nil)).unwrap();
         assert_eq!((empty.first, empty.last), (None, None));
     }
@@ -170,8 +196,9 @@ mod tests {
         assert_eq!(Standing::find(&Value::Int(3), "g"), Err(NotUnderstood));
         assert_eq!(rows(&Value::Array(vec![bulk("1-0")])), None);
         assert_eq!(rows(&Value::Array(vec![])), Some(vec![]));
-        assert_eq!(ids(&Value::Array(vec![entry_of("1-0"), Value::Nil])), None);
-        assert_eq!(ids(&Value::Array(vec![entry_of("1-0")])).map(|ids| ids.len()), Some(1));
+        assert_eq!(Page::parse(&Value::Array(vec![entry_of("1-0"), Value::Nil])), None);
+        let page = Page::parse(&Value::Array(vec![entry_of("1-0")])).unwrap();
+        assert_eq!((page.ids.len(), page.bytes), (1, 5));
         assert_eq!(milliseconds(&Value::Array(vec![bulk("2"), bulk("345678")])), Some(2345));
     }
 }

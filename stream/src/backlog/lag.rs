@@ -285,7 +285,9 @@ impl Memory {
         let behind = if removed == 0 {
             old.first.is_none() || new.first == old.first
         } else {
-            new.max_deleted <= self.anchor && new.first.is_some_and(|first| first <= self.anchor)
+            // A removal that shows nowhere is none: XSETID has set the counter.
+            let shown = new.first != old.first || new.max_deleted != old.max_deleted;
+            shown && new.max_deleted <= self.anchor && new.first.is_some_and(|first| first <= self.anchor)
         };
         (grown && forward && behind).then_some(added)
     }

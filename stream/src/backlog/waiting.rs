@@ -22,6 +22,15 @@ pub(super) struct Waiting {
     remembered: Vec<Vec<u8>>,
 }
 
+/// What there is in the waiting streams.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    /// One holds an entry.
+    pub(super) any: bool,
+    /// One that was named for the first time is empty by now.
+    pub(super) missed: bool,
+}
+
 impl Waiting {
     pub(super) fn new(stream: &str) -> Self {
         Self { set: format!("{stream}:waiting"), remembered: Vec::new() }
@@ -35,18 +44,19 @@ impl Waiting {
         }
     }
 
-    /// Whether one of them holds an entry. Streams that were not remembered cost a round trip.
+    /// Whether one of them holds an entry. Streams that were not remembered cost a round trip, in which their entries
+    /// can have come back to the stream, unseen on either side.
     pub(super) async fn judge(
         &mut self,
         session: &Session,
         members: Answer,
         lengths: Vec<Answer>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Found, Error> {
         let members = members.map_err(|error| error.while_doing("SMEMBERS"))?;
         let named: Vec<&[u8]> = value::items(&members)
             .and_then(|items| items.iter().map(value::bytes).collect())
             .ok_or_else(|| Error::unexpected("SMEMBERS", &members))?;
-        let mut held = BTreeMap::new();
+        let (mut held, mut missed) = (BTreeMap::new(), false);
         for (key, length) in self.remembered.iter().zip(lengths) {
             let in_set = named.contains(&key.as_slice());
             // A key that was a waiting stream once may be something else by now.
@@ -63,12 +73,14 @@ impl Waiting {
                 pipeline.add_command(xlen(key));
             }
             for (key, length) in new.into_iter().zip(session.pipe(&pipeline).await?) {
-                held.insert(key.to_vec(), entries(length)?);
+                let length = entries(length)?;
+                missed |= length == 0;
+                held.insert(key.to_vec(), length);
             }
         }
         let any = held.values().any(|length| *length > 0);
         self.remembered = held.into_keys().take(REMEMBERED).collect();
-        Ok(any)
+        Ok(Found { any, missed })
     }
 }
 

@@ -102,6 +102,16 @@ fn ages_make_no_difference_and_idle_times_do_now_and_then() {
     assert!(with(100, Some(1)).is_like(&with(4_999, Some(9))));
     assert!(!with(4_999, None).is_like(&with(5_000, None)));
     assert!(!counts(1, 1).is_like(&counts(2, 0)));
-    let held_up = Counts { least: Some(Arc::new(counts(1, 1))), ..counts(1, 1) };
+    let held_up = Counts { least: Arc::new([Arc::new(counts(1, 1))]), ..counts(1, 1) };
     assert!(!counts(1, 1).is_like(&held_up));
+}
+
+#[test]
+fn no_jobs_are_started_for_what_was_there_before_a_failover() {
+    let counts = Counts { least: Arc::new([Arc::new(counts(0, 10))]), ..counts(0, 0) };
+    for (metadata, value) in [(&[][..], 10.0), (&[("jobScalingStrategy", "accurate")], 0.0)] {
+        let trigger = trigger(metadata);
+        assert!((counts.value(&trigger) - value).abs() < f64::EPSILON, "{metadata:?}");
+        assert!(counts.active(&trigger), "{metadata:?}");
+    }
 }

@@ -91,6 +91,7 @@ impl Model {
 
     fn facts(&self) -> Facts {
         let extent = Extent {
+            weight: 1,
             length: self.entries.len() as u64,
             added: Some(self.added),
             top: id(self.top),
