@@ -111,6 +111,7 @@ async fn a_blind_stream_ends_and_one_that_is_opened_blind_ends_as_late() {
     let (mut first, _stop) = start(&fake);
     fake.read(counts(1, 0));
     assert_eq!(told(&mut first).await, Some(true));
+    fake.connection.lose();
     fake.fail(Trouble::Unavailable("away".to_owned()));
     let (mut second, _stop) = start(&fake);
     let begin = Instant::now();
