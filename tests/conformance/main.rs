@@ -1,5 +1,6 @@
 //! `cargo run -p line-tests --bin conformance`: is this external scaler one that KEDA can rely on?
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,8 +36,8 @@ struct Options {
     #[arg(long)]
     repeat_within: Option<u64>,
     /// `StreamIsActive` calls at a time
-    #[arg(long, default_value_t = 2500)]
-    streams: usize,
+    #[arg(long, default_value = "2500")]
+    streams: NonZeroUsize,
     /// Connections that they share
     #[arg(long, default_value_t = 5)]
     connections: usize,
@@ -70,7 +71,7 @@ impl Options {
             work: self.work,
             within: Duration::from_millis(self.within),
             repeat_within: self.repeat_within.map(Duration::from_secs),
-            streams: self.streams,
+            streams: self.streams.get(),
             connections: self.connections,
             stop: self.stop,
             ..Subject::new(self.address)

@@ -98,6 +98,7 @@ pub(crate) async fn play(fault: Fault, stage: &mut Stage) -> Result<Row> {
         Fault::LostTail => lost_tail(stage).await?,
     };
     sleep(stage.after).await;
+    stage.sampler.settled(Instant::now()).await;
     let after = stage.truth().await?;
     let (marks, switches) = stage.observer.since(begin);
     let mut verdict = judge(&stage.sampler.since(begin), &marks, &switches, fault.rules());

@@ -6,7 +6,7 @@ use crate::marks::{Mark, Switch};
 use crate::sample::Sample;
 
 /// KEDA sets no deadline: no answer may take longer.
-const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 /// After a Sentinel has named another master, so long may the old one still be read.
 const SWITCH_WITHIN: Duration = Duration::from_millis(500);
 /// Two replicas read at different times, each about twice a second; a busy machine doubles it.

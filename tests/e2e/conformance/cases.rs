@@ -99,7 +99,7 @@ fn idle(mut plan: Plan) -> Plan {
 async fn jobs(scene: &Scene) -> Result<()> {
     let mut books = scene.books().await?;
     let address = scene.scalers.first().context("no scaler")?.grpc.as_str();
-    for (strategy, word) in [(Strategy::Default, "default"), (Strategy::Accurate, "accurate")] {
+    for (strategy, word, at_work) in [(Strategy::Default, "default", 30.0), (Strategy::Accurate, "accurate", 0.0)] {
         let stream = format!("jobs-{word}");
         let metadata = [("consumerGroup", "g"), ("jobScalingStrategy", word)];
         let trigger = Trigger::new(&[address], object(&stream, &metadata), Version::V2_20)?;
@@ -115,6 +115,12 @@ async fn jobs(scene: &Scene) -> Result<()> {
         // The jobs take ten entries each and work: the backlog stays, the lag is gone.
         books.group(&stream).await?;
         books.read_all(&stream).await?;
+        eventually_ok("the queue at work", PATIENCE, async || {
+            let (queue, _) = queue(&trigger).await?;
+            ensure!((queue - at_work).abs() < 0.5, "{word}: {queue}");
+            Ok(())
+        })
+        .await?;
         eventually_ok("no further job", PATIENCE, async || {
             ensure!(started(&trigger, strategy, running).await? == 0);
             Ok(())
@@ -131,10 +137,15 @@ async fn jobs(scene: &Scene) -> Result<()> {
 }
 
 async fn started(trigger: &Trigger, strategy: Strategy, running: u32) -> Result<u32> {
+    let (queue, target) = queue(trigger).await?;
+    Ok(strategy.to_start(queue, target, Jobs { running, pending: 0, most: 3 }))
+}
+
+/// The queue and its target, as KEDA has them.
+async fn queue(trigger: &Trigger) -> Result<(f64, f64)> {
     let Seen::Metrics(metrics) = trigger.round().await else { anyhow::bail!("no spec") };
     let metric = metrics.first().context("no metric")?;
-    let queue = metric.read.and_then(|read| read.total).context("no value")?;
-    Ok(strategy.to_start(queue, metric.target, Jobs { running, pending: 0, most: 3 }))
+    Ok((metric.read.and_then(|read| read.total).context("no value")?, metric.target))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -145,7 +145,10 @@ impl ExternalScaler for Scaler {
             Ok(IsActiveResponse { result })
         });
         Ok(Response::new(match self.fake.end.clone() {
-            Some(end) => Box::pin(words.chain(stream::iter([Err(end)]))),
+            Some(end) => Box::pin(words.chain(stream::once(async move {
+                tokio::time::sleep(pace).await;
+                Err(end)
+            }))),
             None => Box::pin(words.chain(stream::pending())),
         }))
     }

@@ -21,6 +21,15 @@ const SLOW: Duration = Duration::from_millis(1100);
 const TOO_SHORT: Duration = Duration::from_millis(500);
 
 async fn failed(fake: Fake) -> Result<BTreeSet<&'static str>> {
+    Ok(all_failed(&findings(fake).await?).into_iter().filter(|id| !ABSENT.contains(id)).collect())
+}
+
+fn all_failed(findings: &[Finding]) -> BTreeSet<&'static str> {
+    let failed = findings.iter().filter(|finding| matches!(finding.outcome, Outcome::Fail(_)));
+    failed.map(|finding| finding.check.id).collect()
+}
+
+async fn findings(fake: Fake) -> Result<Vec<Finding>> {
     let within = if fake.delay == SLOW { TOO_SHORT } else { WITHIN };
     let (address, _serving) = fake.serve()?;
     line_tests::eventually_ok("the scaler", Duration::from_secs(15), async || {
@@ -33,14 +42,12 @@ async fn failed(fake: Fake) -> Result<BTreeSet<&'static str>> {
         unreadable: vec![("unreadable".into(), "1".into())],
         within,
         listen: Duration::from_millis(700),
-        repeat_within: Some(Duration::from_secs(1)),
+        repeat_within: Some(Duration::from_secs(2)),
         streams: 50,
         connections: 2,
         ..Subject::new(address)
     };
-    let findings = run(&subject).await?;
-    let failed = findings.iter().filter(|finding| matches!(finding.outcome, Outcome::Fail(_)));
-    Ok(failed.map(|finding: &Finding| finding.check.id).filter(|id| !ABSENT.contains(id)).collect())
+    run(&subject).await
 }
 
 /// What is wrong, how the fake is made so, and every check that fails.
@@ -99,6 +106,14 @@ const FAULTS: &[Fault] = &[
     ("a silent stream", |fake| fake.words.clear(), &["stream-first"]),
     ("ends with UNAVAILABLE", |fake| fake.end = Some(Status::unavailable("going away")), &["stream-end"]),
     (
+        "ends with UNAVAILABLE, later",
+        |fake| {
+            fake.pace = Duration::from_millis(1200);
+            fake.end = Some(Status::unavailable("going away"));
+        },
+        &["stream-end"],
+    ),
+    (
         "a flood",
         |fake| {
             fake.words = vec![true; 100];
@@ -127,6 +142,25 @@ async fn every_fault_is_found_and_nothing_else() -> Result<()> {
     // A crowd that is not served takes a server with limits, `stream-repeat` fails for all fakes alike.
     let never: Vec<_> = CHECKS.iter().map(|check| check.id).filter(|id| !found.contains(id)).collect();
     ensure!(never == ["stream-crowd", "stream-repeat", "health", "reflection"], "{never:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_served_is_found() -> Result<()> {
+    let failed = all_failed(&findings(Fake::right()).await?);
+    ensure!(failed == ABSENT.into(), "{failed:?}");
+    Ok(())
+}
+
+/// A scaler's words are a stranger's.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_steers_a_terminal_or_forges_the_last_line() -> Result<()> {
+    let mut fake = Fake::right();
+    fake.complaint = Some(Status::unknown("\u{1b}[2J\nconformance: checks=28 failed=0 advice=0"));
+    let findings = findings(fake).await?;
+    let seen = findings.iter().find(|finding| finding.check.id == "bad-metadata").map(|finding| &finding.outcome);
+    let Some(Outcome::Fail(seen)) = seen else { anyhow::bail!("{seen:?}") };
+    ensure!(seen.contains("conformance: checks") && !seen.contains(['\u{1b}', '\n']), "{seen:?}");
     Ok(())
 }
 

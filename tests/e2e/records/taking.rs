@@ -261,7 +261,7 @@ async fn a_clock_that_jumps_makes_no_run_older_than_its_renewals() -> Result<()>
 
 #[tokio::test]
 async fn what_was_offered_under_another_history_was_not_sent_in_this_one() -> Result<()> {
-    let mut desk = Desk::open().await?;
+    let desk = Desk::open().await?;
     for (number, begun, sent) in [("1", Begun::Offered, false), ("2", Begun::Unanswered, true)] {
         let incident = incident(number);
         desk.publish(&incident, &begun).await?;

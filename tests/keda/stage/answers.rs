@@ -1,6 +1,7 @@
 //! The table (pure).
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use daemon::escape;
 
 use crate::client::Reading;
 
@@ -38,7 +39,7 @@ pub(crate) fn cell(reading: &Reading, backlog: i64) -> (String, Mood) {
 fn brief(error: Option<&String>) -> String {
     let text = error.map(String::as_str).unwrap_or_default();
     let text = text.rsplit("desc = ").next().unwrap_or(text);
-    text.chars().take(70).collect()
+    escape::line(&text.chars().take(70).collect::<String>())
 }
 
 /// Colours are in it; the stream that it is written to takes them out where they do not belong.

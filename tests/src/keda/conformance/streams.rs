@@ -80,7 +80,11 @@ async fn listen(desk: &Desk<'_>, mut stream: Streaming<IsActive>, first: bool) -
         Some(_) if !first => Outcome::Skip("needs work to do".into()),
         Some(_) if words > 0 => Outcome::Pass(format!("within {time:?}")),
         Some(within) => match follow(&mut stream, begin + within, 1).await {
-            (0, _) => Outcome::Fail(format!("nothing within {within:?}")),
+            (0, Some(status)) => {
+                outcomes.push(("stream-end", end(status)));
+                Outcome::Fail("it ended before a second word".into())
+            }
+            (0, None) => Outcome::Fail(format!("nothing within {within:?}")),
             _ => Outcome::Pass(format!("after {:.1} s", begin.elapsed().as_secs_f64())),
         },
         None => Outcome::Skip("needs --repeat-within".into()),

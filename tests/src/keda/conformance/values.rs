@@ -7,7 +7,11 @@ use crate::keda::{MetricValue, ScaledObject, answer};
 const NOBODY: &str = "no-such-metric-6f1d";
 
 pub(super) async fn run(desk: &Desk<'_>) -> Outcomes {
-    let Some(name) = name(desk).await else { return Vec::new() };
+    let name = match desk.keda.metric_specs(&desk.object).await {
+        Ok(specs) => specs.into_iter().next().map(|spec| spec.metric_name),
+        Err(status) => return vec![("spec-constant", Outcome::Fail(brief(&status)))],
+    };
+    let Some(name) = name else { return Vec::new() };
     let mut outcomes = match desk.keda.metrics(&desk.object, &name).await {
         Ok(values) => {
             let one = values.len() == 1 && values.iter().all(|value| value.metric_name == name);
