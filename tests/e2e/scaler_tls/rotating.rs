@@ -1,14 +1,18 @@
 //! Files that change under open streams and polls.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail, ensure};
 use line_tests::eventually_ok;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Authority, Desk, Mount, PATIENCE, object, value};
 
 const HOST: &str = "stream-scaler.stream-dispatcher";
 const EXPIRY: &str = "scaler_tls_expiry_timestamp_seconds";
 const UNUSABLE: &str = "scaler_tls_files_unusable";
+/// The scaler looks at its files so often.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_certificate_is_for_new_connections_and_open_ones_go_on() -> Result<()> {
@@ -40,7 +44,7 @@ async fn a_new_certificate_is_for_new_connections_and_open_ones_go_on() -> Resul
     desk.add().await?;
     let told = timeout(PATIENCE, pushed.message()).await??.context("the stream has ended")?;
     ensure!(told.result && value(&polling).await? == 1, "the open connection goes on");
-    // A client of the first authority is refused even where it could resume a session.
+    // A client of the first authority is refused.
     desk.refused(HOST, &second, Some(first.identity()?)).await?;
     Ok(())
 }
@@ -54,6 +58,8 @@ async fn a_broken_pair_is_said_once_and_not_taken() -> Result<()> {
     until_unusable(&desk, 1.0).await?;
     ensure!(value(&desk.keda(HOST, &authority, None).await?).await? == 0, "the one before it stays in use");
     let said = "the new TLS files cannot be used";
+    // Two more looks.
+    sleep(LOOK_EVERY * 2).await;
     let log = desk.scaler.program.log();
     ensure!(log.matches(said).count() == 1 && log.contains("SCALER_TLS_KEY_FILE"), "{log}");
     mount.renew(&authority, HOST, 2060)?;
