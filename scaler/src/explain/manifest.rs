@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::finding::Findings;
-use super::keda::{Behavior, MetricType, Strategy};
+use super::keda::{Behavior, Calculation, MetricType, Strategy};
 use super::yaml::Node;
 
 /// Defaults of KEDA.
@@ -37,14 +37,14 @@ pub(super) struct Object {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Kind {
     ScaledObject,
-    ScaledJob(Strategy),
+    ScaledJob(Strategy, Calculation),
 }
 
 impl Kind {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::ScaledObject => "ScaledObject",
-            Self::ScaledJob(_) => "ScaledJob",
+            Self::ScaledJob(..) => "ScaledJob",
         }
     }
 
@@ -136,7 +136,7 @@ impl Reader<'_> {
         if name.is_empty() {
             self.findings.error("metadata.name", "is missing");
         }
-        let kind = if job { Kind::ScaledJob(self.strategy(spec)) } else { Kind::ScaledObject };
+        let kind = if job { self.job(spec) } else { Kind::ScaledObject };
         self.target(spec, job);
         let paused = ["autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas"];
         let annotations = metadata.get("annotations").unwrap_or(&nothing);
@@ -243,29 +243,50 @@ impl Reader<'_> {
         Some(Fallback { threshold: threshold?, replicas: replicas?, behavior })
     }
 
-    fn strategy(&mut self, spec: &Node) -> Strategy {
+    fn job(&mut self, spec: &Node) -> Kind {
         let nothing = Node::Null;
         let node = spec.get("scalingStrategy").unwrap_or(&nothing);
-        let at = "spec.scalingStrategy";
+        Kind::ScaledJob(self.strategy(node), self.calculation(node))
+    }
+
+    fn strategy(&mut self, node: &Node) -> Strategy {
         match node.get("strategy").and_then(Node::text) {
             None | Some("default" | "") => Strategy::Default,
             Some("accurate") => Strategy::Accurate,
             Some("eager") => Strategy::Eager,
-            Some("custom") => {
-                let key = "customScalingRunningJobPercentage";
-                let fraction = node.get(key).and_then(Node::text).map_or(Some(0.0), |text| text.parse().ok());
-                let fraction = fraction.filter(|fraction: &f64| fraction.is_finite());
-                if fraction.is_none() {
-                    self.findings.error(format!("{at}.{key}"), "expected a number as a text, such as \"0.5\"");
-                }
-                let deduction = self.number(node, at, "customScalingQueueLengthDeduction", 0).unwrap_or(0);
-                let deduction = u32::try_from(deduction).map_or(f64::MAX, f64::from);
-                Strategy::Custom { deduction, fraction: fraction.unwrap_or(0.0) }
-            }
+            Some("custom") => self.custom(node),
             Some(_) => {
                 let text = "KEDA takes default, custom, accurate and eager; anything else is default";
-                self.findings.warning(format!("{at}.strategy"), text);
+                self.findings.warning("spec.scalingStrategy.strategy", text);
                 Strategy::Default
+            }
+        }
+    }
+
+    /// Without a number to multiply by, KEDA takes its default strategy.
+    fn custom(&mut self, node: &Node) -> Strategy {
+        let at = "spec.scalingStrategy";
+        let key = "customScalingRunningJobPercentage";
+        let deduction = self.number(node, at, "customScalingQueueLengthDeduction", 0).unwrap_or(0);
+        let fraction = node.get(key).and_then(Node::text).and_then(|text| text.parse().ok());
+        if let Some(fraction) = fraction.filter(|fraction: &f64| fraction.is_finite()) {
+            return Strategy::Custom { deduction, fraction };
+        }
+        let text = "is no number as a text, such as \"0.5\": KEDA takes the strategy default instead of custom";
+        self.findings.warning(format!("{at}.{key}"), text);
+        Strategy::Default
+    }
+
+    fn calculation(&mut self, node: &Node) -> Calculation {
+        let key = "multipleScalersCalculation";
+        match node.get(key).map(|word| word.text().unwrap_or_default()) {
+            None | Some("max") => Calculation::Max,
+            Some("min") => Calculation::Min,
+            Some("avg") => Calculation::Average,
+            Some("sum") => Calculation::Sum,
+            Some(_) => {
+                self.findings.error(format!("spec.scalingStrategy.{key}"), "expected one of: min, avg, sum, max");
+                Calculation::Max
             }
         }
     }

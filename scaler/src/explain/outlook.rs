@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::keda::{self, Jobs, MetricType};
+use super::keda::{self, Jobs, MetricType, Queue};
 use super::manifest::{Fallback, Kind, Object};
 use super::sample::Sample;
 use crate::reading::Sorted;
@@ -130,7 +130,7 @@ pub(super) fn outlook(object: &Object, looks: &[Look], judged: &[Judged], presen
     let active = judged.iter().any(|judged| judged.active);
     let mut outlook = match object.kind {
         Kind::ScaledObject => replicas(object, looks, judged, active, present.replicas),
-        Kind::ScaledJob(_) => jobs(object, judged, active, present),
+        Kind::ScaledJob(..) => jobs(object, judged, active, present),
     };
     if object.formula {
         outlook.result = None;
@@ -229,26 +229,26 @@ fn seconds(threshold: u64, polling: u64, running: bool) -> u64 {
 }
 
 fn jobs(object: &Object, judged: &[Judged], active: bool, present: Present) -> Outlook {
-    let Kind::ScaledJob(strategy) = object.kind else {
+    let Kind::ScaledJob(strategy, calculation) = object.kind else {
         return Outlook { active, result: None, now: String::new(), idle: String::new(), on_errors: String::new() };
     };
     let jobs = Jobs { running: present.replicas.unwrap_or(0), pending: present.pending_jobs };
-    let of = |judged: &Judged| {
-        let value = judged.value.filter(|_| judged.active)?;
-        Some(keda::new_jobs(value, judged.target, object.max, strategy, jobs))
-    };
-    let new = judged.iter().filter_map(of).max().unwrap_or(0);
+    let queue = |judged: &Judged| Some(Queue::new(judged.value?, judged.target, object.max));
+    let queues: Option<Vec<Queue>> = judged.iter().filter(|judged| judged.active).map(queue).collect();
+    let new = queues.map(|queues| keda::new_jobs(calculation.together(&queues), object.max, strategy, jobs));
     let running = match present.replicas {
         Some(running) => format!("{running} run, {} of them not begun", jobs.pending),
         None => "as if none ran; give --replicas and --pending-jobs".to_owned(),
     };
-    let now = if active {
-        format!("{new} new jobs at each poll ({} s), at most {} in all ({running})", object.polling, object.max)
-    } else {
-        "no new jobs".to_owned()
+    let now = match new {
+        Some(new) if active => {
+            format!("{new} new jobs at each poll ({} s), at most {} in all ({running})", object.polling, object.max)
+        }
+        Some(_) => "no new jobs".to_owned(),
+        None => "as many new jobs as follow from a number that is not known".to_owned(),
     };
     let idle = "jobs end by themselves; none is stopped".to_owned();
-    Outlook { active, result: Some(new), now, idle, on_errors: "no new jobs; a ScaledJob has no fallback".to_owned() }
+    Outlook { active, result: new, now, idle, on_errors: "no new jobs; a ScaledJob has no fallback".to_owned() }
 }
 
 #[cfg(test)]

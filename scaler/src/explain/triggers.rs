@@ -193,7 +193,7 @@ fn kind(object: &Object, spec: &Spec, push: bool, findings: &mut Findings) {
 /// Whether running jobs are counted once: by the number or by the strategy.
 fn strategy(object: &Object, spec: &Spec, trigger: &Trigger, findings: &mut Findings) {
     let field = spec.key("jobScalingStrategy");
-    let Kind::ScaledJob(strategy) = object.kind else {
+    let Kind::ScaledJob(strategy, _) = object.kind else {
         if spec.value("jobScalingStrategy").is_some() {
             let text = "is for a ScaledJob: with accurate or eager, running work is not counted. Take it out";
             findings.warning(field, text);

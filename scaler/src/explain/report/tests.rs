@@ -177,6 +177,39 @@ fn jobs_that_would_be_created() {
 }
 
 #[test]
+fn custom_without_a_number_is_default() {
+    let field = "warning spec.scalingStrategy.customScalingRunningJobPercentage";
+    let with =
+        |more: &str| job("custom", "target: '1'").replace("strategy: custom", &format!("strategy: custom{more}"));
+    for (more, odd, expected) in [
+        ("", true, 4),
+        (", customScalingRunningJobPercentage: half", true, 4),
+        (", customScalingRunningJobPercentage: '0.5'", false, 5),
+    ] {
+        let text = with(more);
+        assert_eq!(said(&text).contains(&field.to_owned()), odd, "{more}");
+        let report = report(&text, "lag=6", present(Some(2)));
+        assert_eq!(report.objects[0].outlook.as_ref().unwrap().result, Some(expected), "{more}");
+    }
+}
+
+#[test]
+fn several_triggers_of_a_job() {
+    let second =
+        "    - {type: external, metadata: {scalerAddress: 'stream-scaler.s:6000', target: '2', metric: pending}}";
+    // 9 unfinished, 3 for each job; 8 pending, 2 for each.
+    let text = format!("{}{second}\n", job("default", "target: '3'").trim_start());
+    let result = |word: &str| {
+        let text = text.replace("strategy: default", &format!("strategy: default, multipleScalersCalculation: {word}"));
+        report(&text, "pending=8,lag=1", present(None)).objects[0].outlook.as_ref().unwrap().result
+    };
+    let words = ["max", "min", "avg", "sum"];
+    assert_eq!(words.map(result), [Some(3), Some(4), Some(4), Some(7)]);
+    let wrong = text.replace("strategy: default", "multipleScalersCalculation: most");
+    assert!(said(&wrong).contains(&"error spec.scalingStrategy.multipleScalersCalculation".to_owned()));
+}
+
+#[test]
 fn what_keda_s_own_trigger_would_become() {
     let text = "
 apiVersion: keda.sh/v1alpha1
