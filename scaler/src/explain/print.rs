@@ -57,7 +57,7 @@ fn trigger(out: &mut impl Write, told: &Told) -> io::Result<()> {
     writeln!(out, "  trigger {} {}", told.index, escape::line(&format!("{}{place}", told.kind)))?;
     if let Some(new) = &told.migrated {
         writeln!(out, "    as a trigger of this scaler:")?;
-        writeln!(out, "      - type: external-push\n        metadata:")?;
+        writeln!(out, "      - type: {}\n        metadata:", new.kind)?;
         for (key, value) in &new.metadata {
             // A text of JSON is one of YAML.
             writeln!(out, "          {}: {}", escape::line(key), escape::json(&Value::String(value.clone())))?;

@@ -191,7 +191,7 @@ fn kind(object: &Object, spec: &Spec, push: bool, findings: &mut Findings) {
 }
 
 /// Whether running jobs are counted once: by the number or by the strategy.
-fn strategy(object: &Object, spec: &Spec, trigger: &Trigger, findings: &mut Findings) {
+pub(super) fn strategy(object: &Object, spec: &Spec, trigger: &Trigger, findings: &mut Findings) {
     let field = spec.key("jobScalingStrategy");
     let Kind::ScaledJob(strategy, _) = object.kind else {
         if spec.value("jobScalingStrategy").is_some() {

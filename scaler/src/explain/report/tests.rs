@@ -242,6 +242,23 @@ spec:
 }
 
 #[test]
+fn keda_s_own_trigger_of_a_job() {
+    let text = |strategy, target: &str| {
+        let keys = format!("sentinelMaster: mymaster, stream: t, {target}");
+        job(strategy, &keys).replace("type: external", "type: redis-sentinel-streams")
+    };
+    let odd = "warning spec.triggers[0].metadata.jobScalingStrategy".to_owned();
+    let lag = text("accurate", "consumerGroup: g, lagCount: '3'");
+    assert_eq!(said(&lag), Vec::<String>::new());
+    let report = report(&lag, "pending=3,lag=9", present(None));
+    let told = &report.objects[0].triggers[0];
+    assert_eq!(told.migrated.as_ref().unwrap().kind, "external");
+    assert_eq!(told.judged.as_ref().unwrap().metric, "lag");
+    assert_eq!(report.objects[0].outlook.as_ref().unwrap().result, Some(3));
+    assert!(said(&text("accurate", "streamLength: '3'")).contains(&odd), "every entry is counted, finished ones too");
+}
+
+#[test]
 fn what_stands_in_a_variable_is_not_known() {
     let text = with("target: \"10\"", "targetFromEnv: TARGET");
     assert_eq!(said(&text), ["note spec.triggers[0].metadata.targetFromEnv"]);
