@@ -13,31 +13,25 @@ pub(super) enum MetricType {
 }
 
 /// Replicas that the autoscaler wants for one metric, before its bounds. `None`: that depends on how many there are.
-///
-/// Values and targets have three decimals, as KEDA hands them over.
 pub(super) fn wanted(value: f64, target: f64, metric_type: MetricType, current: Option<u64>) -> Option<u64> {
-    let (value, target) = (milli(value), milli(target).max(1.0));
+    if let Some(current) = current.filter(|current| is_near(value, target, metric_type, *current)) {
+        return Some(current);
+    }
     match metric_type {
-        MetricType::AverageValue => {
-            let current = current.filter(|current| *current > 0);
-            match current {
-                Some(current) if close(value / (target * float(current))) => Some(current),
-                _ => Some(ceil(value / target)),
-            }
-        }
-        MetricType::Value => {
-            let current = current?;
-            if current == 0 {
-                return Some(0);
-            }
-            let ratio = value / target;
-            Some(if close(ratio) { current } else { ceil(ratio * float(current)) })
-        }
+        MetricType::AverageValue => Some(ceil(ratio(value, target, 1.0))),
+        MetricType::Value => Some(ceil(ratio(value, target, 1.0) * float(current?))),
     }
 }
 
-fn close(ratio: f64) -> bool {
-    (1.0 - TOLERANCE..=1.0 + TOLERANCE).contains(&ratio)
+/// Whether the autoscaler leaves as many as there are, because the value is near enough to what they are meant for.
+pub(super) fn is_near(value: f64, target: f64, metric_type: MetricType, current: u64) -> bool {
+    let shares = if metric_type == MetricType::AverageValue { float(current) } else { 1.0 };
+    current > 0 && (1.0 - TOLERANCE..=1.0 + TOLERANCE).contains(&ratio(value, target, shares))
+}
+
+/// The value against so many targets, both with three decimals, as KEDA hands them over.
+fn ratio(value: f64, target: f64, shares: f64) -> f64 {
+    milli(value) / (milli(target).max(1.0) * shares)
 }
 
 /// The bounds of the autoscaler: it never goes below one replica.
@@ -105,7 +99,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(value: f64, target: f64, max: u64) -> Self {
-        Self { length: value, jobs: (milli(value) / milli(target).max(1.0)).min(float(max)) }
+        Self { length: value, jobs: ratio(value, target, 1.0).min(float(max)) }
     }
 }
 

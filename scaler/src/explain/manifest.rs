@@ -33,6 +33,13 @@ pub(super) struct Object {
     pub(super) triggers: Vec<Spec>,
 }
 
+impl Object {
+    /// Whether there may be none: otherwise activity does not count.
+    pub(super) fn goes_to_zero(&self) -> bool {
+        self.min == 0 || self.idle.is_some()
+    }
+}
+
 /// Which of the two, with what only it has.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Kind {

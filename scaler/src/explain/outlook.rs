@@ -114,12 +114,13 @@ fn told_apart(Sorted { live, orphaned, poison, .. }: Sorted) -> String {
 
 fn formula(value: f64, target: f64, metric_type: MetricType, current: Option<u64>, wanted: Option<u64>) -> String {
     match (metric_type, wanted, current) {
-        (MetricType::AverageValue, Some(wanted), Some(current)) if current > 0 && wanted == current => {
-            format!("{wanted}: {value} / {target} is within a tenth of the {current} that there are")
+        (_, Some(wanted), Some(current)) if keda::is_near(value, target, metric_type, current) => {
+            let near = if metric_type == MetricType::Value { "1" } else { &format!("the {current} that there are") };
+            format!("{wanted}: {value} / {target} is within a tenth of {near}")
         }
         (MetricType::AverageValue, Some(wanted), _) => format!("{wanted} = {value} / {target}, rounded up"),
         (MetricType::Value, Some(wanted), Some(current)) => {
-            format!("{wanted} = {current} x {value} / {target}, rounded up; none within a tenth of the target")
+            format!("{wanted} = {current} x {value} / {target}, rounded up")
         }
         _ => "depends on how many there are: give --replicas".to_owned(),
     }
@@ -151,10 +152,10 @@ fn replicas(object: &Object, looks: &[Look], judged: &[Judged], active: bool, cu
     let bounds = format!("the autoscaler stays within {} and {max}", min.max(1));
     let first = min.max(1);
     let rest = object.idle.unwrap_or(0);
-    let to_zero = min == 0 || object.idle.is_some();
+    let to_zero = object.goes_to_zero();
     let pushed = looks.iter().zip(judged).any(|(look, judged)| look.push && judged.active);
     let (result, now) = match (active, to_zero) {
-        (true, _) if current.is_some_and(|current| current > rest || !to_zero) => {
+        (true, _) if !to_zero || current.is_some_and(|current| current > rest) => {
             (scaled, format!("{}; {bounds}", many(scaled)))
         }
         (true, _) => {
@@ -190,8 +191,10 @@ fn many(replicas: Option<u64>) -> String {
 }
 
 fn errors(object: &Object, current: Option<u64>) -> String {
+    let to_zero = object.goes_to_zero();
     let Some(Fallback { threshold, replicas, behavior }) = object.fallback else {
-        return "the replicas stay as they are, and from zero nothing starts".to_owned();
+        let rest = if to_zero { ", and from zero nothing starts" } else { "" };
+        return format!("the replicas stay as they are{rest}");
     };
     let target = match behavior {
         keda::Behavior::Static => many(Some(replicas)),
@@ -199,20 +202,19 @@ fn errors(object: &Object, current: Option<u64>) -> String {
         keda::Behavior::CurrentIfHigher => format!("the replicas that there are, at least {replicas}"),
         keda::Behavior::CurrentIfLower => format!("the replicas that there are, at most {replicas}"),
     };
-    let target = match current {
+    // A fallback of none does not hold the replicas that there are, whatever its behavior.
+    let holds = !to_zero || replicas > 0;
+    let target = match current.filter(|_| holds) {
         Some(current) => {
             let then = keda::bounded(keda::fallen_back(behavior, replicas, current), object.min, object.max);
-            // Without replicas in the fallback KEDA goes on as without activity.
-            let then = if replicas == 0 && behavior == keda::Behavior::Static { 0 } else { then };
             format!("{target} (now {then})")
         }
         None => target,
     };
+    let first = if holds { "nothing changes at first" } else { "to zero after the cooldown" };
     let (slow, quick) = (seconds(threshold, object.polling, false), seconds(threshold, object.polling, true));
-    format!(
-        "nothing changes at first; after {} failures in a row (about {quick} s, {slow} s at zero): {target}",
-        threshold + 1
-    )
+    let slow = if to_zero { format!(", {slow} s at zero") } else { String::new() };
+    format!("{first}; after {} failures in a row (about {quick} s{slow}): {target}", threshold + 1)
 }
 
 /// Time until the failures are one more than the threshold: polls count, and the autoscaler's own questions do.

@@ -100,6 +100,12 @@ fn what_is_odd() {
         ("    behavior: currentReplicasIfHigher\n", "", "warning spec.fallback.behavior"),
         ("behavior: currentReplicasIfHigher", "behavior: currentReplicasIfLower", "warning spec.fallback.behavior"),
         ("replicas: 1\n    behavior: currentReplicasIfHigher", "replicas: 0", "warning spec.fallback.replicas"),
+        ("replicas: 1\n", "replicas: 0\n", "warning spec.fallback.replicas"),
+        (
+            "replicas: 1\n    behavior: currentReplicasIfHigher",
+            "replicas: 0\n    behavior: currentReplicas",
+            "warning spec.fallback.replicas",
+        ),
         ("replicas: 1", "replicas: 9", "warning spec.fallback.replicas"),
         ("failureThreshold: 4", "failureThreshold: 0", "note spec.fallback.failureThreshold"),
         (
