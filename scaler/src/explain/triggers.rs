@@ -59,11 +59,30 @@ pub(super) fn ours(object: &Object, spec: &Spec, own: &Own, findings: &mut Findi
     }
 }
 
-/// The metadata without what KEDA takes out of the environment of the scaled pods: in a file, only the names of
-/// variables stand there.
+/// Keys that are refused without another one.
+const HALVES: [(&str, &str); 5] = [
+    ("hosts", "ports"),
+    ("ports", "hosts"),
+    ("host", "port"),
+    ("port", "host"),
+    ("pendingPoisonAfter", "pendingOrphanedAfter"),
+];
+
+/// The metadata without what KEDA takes out of the environment of the scaled pods, and without what is of no use alone:
+/// in a file, only the names of variables stand there.
 pub(super) fn readable(mut metadata: HashMap<String, String>) -> HashMap<String, String> {
+    for (half, _) in halves(&metadata) {
+        metadata.remove(half);
+    }
     metadata.retain(|key, _| !is_elsewhere(key));
     metadata
+}
+
+/// Keys that stand here, each with the one that comes out of a variable.
+fn halves(metadata: &HashMap<String, String>) -> Vec<(&'static str, &'static str)> {
+    let has = |key: &str| metadata.get(key).is_some_and(|value| !value.trim().is_empty());
+    let half = |(key, other): &(&str, &str)| has(key) && !has(other) && has(&format!("{other}FromEnv"));
+    HALVES.into_iter().filter(half).collect()
 }
 
 fn is_elsewhere(key: &str) -> bool {
@@ -76,6 +95,9 @@ fn elsewhere(spec: &Spec, findings: &mut Findings) {
     for key in keys {
         let text = "comes out of a variable of the scaled pods, which is not known here; the default is taken";
         findings.note(spec.key(key), text);
+    }
+    for (key, other) in halves(&spec.metadata) {
+        findings.note(spec.key(key), format!("is left out here, since {other} is not known; the default is taken"));
     }
 }
 

@@ -272,6 +272,28 @@ fn what_stands_in_a_variable_is_not_known() {
 }
 
 #[test]
+fn the_other_half_of_what_stands_in_a_variable() {
+    for (pairs, note) in [
+        ("hosts: a, portsFromEnv: P", "hosts"),
+        ("ports: '1', hostsFromEnv: H", "ports"),
+        ("host: a, portFromEnv: P", "host"),
+        ("port: '1', hostFromEnv: H", "port"),
+        ("pendingPoisonAfter: '3', pendingOrphanedAfterFromEnv: O", "pendingPoisonAfter"),
+    ] {
+        let said = said(&job("default", pairs));
+        assert!(said.iter().all(|said| said.starts_with("note ")), "{pairs}: {said:?}");
+        assert!(said.contains(&format!("note spec.triggers[0].metadata.{note}")), "{pairs}: {said:?}");
+    }
+    let refused = said(&job("default", "hosts: a, targetFromEnv: T"));
+    assert!(refused.contains(&"error spec.triggers[0].metadata.hosts".to_owned()), "{refused:?}");
+    let report =
+        report(&job("default", "pendingOrphanedAfter: 2m, pendingPoisonAfterFromEnv: P"), "lag=1", present(None));
+    assert!(
+        report.objects[0].triggers[0].judged.as_ref().unwrap().lines.iter().any(|(_, text)| text.contains("orphaned"))
+    );
+}
+
+#[test]
 fn lists_are_opened() {
     let item = format!("    {}\n", GOOD.trim_end().replace('\n', "\n    "));
     let text = format!("kind: List\nitems:\n  -\n{item}");
