@@ -211,8 +211,7 @@ impl Reader<'_> {
                 Node::Bool(_) | Node::Number(_) => {
                     let text = "must be a text: put it into quotation marks";
                     self.findings.error(format!("{at}.metadata.{key}"), text);
-                    let text = if let Node::Number(number) = value { number.to_string() } else { "true".to_owned() };
-                    metadata.insert(key.clone(), text);
+                    metadata.extend(value.written().map(|text| (key.clone(), text)));
                 }
                 Node::List(_) | Node::Map(_) => {
                     self.findings.error(format!("{at}.metadata.{key}"), "must be a text, not a list or a map");

@@ -36,6 +36,16 @@ impl Node {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
+    /// A text, or what would be one within quotation marks.
+    pub(super) fn written(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Number(number) => Some(number.to_string()),
+            Self::Null | Self::List(_) | Self::Map(_) => None,
+        }
+    }
+
     pub(super) fn items(&self) -> &[Self] {
         if let Self::List(items) = self { items } else { &[] }
     }

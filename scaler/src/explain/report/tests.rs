@@ -294,6 +294,20 @@ fn the_other_half_of_what_stands_in_a_variable() {
 }
 
 #[test]
+fn what_should_be_a_text_keeps_its_meaning() {
+    let field = "spec.triggers[0].metadata.unsafeSsl";
+    for (value, warned) in [("false", false), ("true", true)] {
+        let said = said(&with("metric: backlog", &format!("unsafeSsl: {value}")));
+        assert!(said.contains(&format!("error {field}")), "{said:?}");
+        assert_eq!(said.contains(&format!("warning {field}")), warned, "{said:?}");
+    }
+    assert!(
+        !said(&with("metric: backlog", "enableTLS: false"))
+            .contains(&"note spec.triggers[0].metadata.enableTLS".to_owned())
+    );
+}
+
+#[test]
 fn lists_are_opened() {
     let item = format!("    {}\n", GOOD.trim_end().replace('\n', "\n    "));
     let text = format!("kind: List\nitems:\n  -\n{item}");
