@@ -1,6 +1,6 @@
 //! `explain`: reads manifests, says what is odd about them, and what KEDA would do now and why.
 //!
-//! [`yaml`] reads a file within bounds, [`manifest`] takes out what KEDA reads, [`lint`] and [`triggers`] say what is
+//! [`yaml`] reads a file within bounds, [`manifest`] and [`pause`] take out what KEDA reads, [`lint`] and [`triggers`] say what is
 //! odd, [`migrate`] rewrites KEDA's own trigger, [`sample`] has the numbers, [`keda`] the arithmetic, [`outlook`] the
 //! words, [`report`] puts it together, [`print`] prints it.
 
@@ -11,6 +11,7 @@ mod lint;
 mod manifest;
 mod migrate;
 mod outlook;
+mod pause;
 mod print;
 mod report;
 mod sample;

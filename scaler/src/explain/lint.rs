@@ -16,10 +16,6 @@ pub(super) fn object(object: &Object, current: Option<u64>, findings: &mut Findi
         times(object, findings);
         fallback(object, current, findings);
     }
-    if object.paused {
-        let text = "KEDA does not scale this object while the annotation is there";
-        findings.warning("metadata.annotations", text);
-    }
     if object.formula {
         let text = "the formula is not computed here: what is said is what the triggers alone would do";
         findings.note("spec.advanced.scalingModifiers", text);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::finding::Findings;
 use super::keda::{Behavior, Calculation, MetricType, Strategy};
+use super::pause::{self, Pause};
 use super::yaml::Node;
 
 /// Defaults of KEDA.
@@ -28,8 +29,7 @@ pub(super) struct Object {
     pub(super) fallback: Option<Fallback>,
     /// A formula over all metrics.
     pub(super) formula: bool,
-    /// An annotation keeps KEDA from scaling.
-    pub(super) paused: bool,
+    pub(super) pause: Pause,
     pub(super) triggers: Vec<Spec>,
 }
 
@@ -145,7 +145,6 @@ impl Reader<'_> {
         }
         let kind = if job { self.job(spec) } else { Kind::ScaledObject };
         self.target(spec, job);
-        let paused = ["autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas"];
         let annotations = metadata.get("annotations").unwrap_or(&nothing);
         let object = Object {
             kind,
@@ -158,9 +157,7 @@ impl Reader<'_> {
             idle: self.number(spec, "spec", "idleReplicaCount", 0),
             fallback: spec.get("fallback").and_then(|fallback| self.fallback(fallback)),
             formula: spec.get("advanced").and_then(|advanced| advanced.get("scalingModifiers")).is_some(),
-            paused: paused.iter().any(|key| {
-                annotations.get(key).is_some_and(|value| value.text() != Some("false") && *value != Node::Bool(false))
-            }),
+            pause: pause::read(annotations, job, self.findings),
             triggers: self.triggers(spec),
         };
         if object.triggers.is_empty() {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::keda::{self, Jobs, MetricType, Queue};
 use super::manifest::{Fallback, Kind, Object};
+use super::pause::{Held, Pause};
 use super::sample::Sample;
 use crate::reading::Sorted;
 use crate::trigger::{Metric, Redis, Trigger};
@@ -43,7 +44,8 @@ pub(super) struct Judged {
 /// What is said of one object.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Outlook {
-    pub(super) active: bool,
+    /// `None` where it depends on a trigger that was not judged.
+    pub(super) active: Option<bool>,
     /// Replicas, or jobs to create; `None` where that is not known.
     pub(super) result: Option<u64>,
     pub(super) now: String,
@@ -126,20 +128,51 @@ fn formula(value: f64, target: f64, metric_type: MetricType, current: Option<u64
     }
 }
 
-/// Judges an object by all of its triggers that are known. There is at least one.
-pub(super) fn outlook(object: &Object, looks: &[Look], judged: &[Judged], present: Present) -> Outlook {
+/// Judges an object by all of its triggers that are known. There is at least one; `others` are those that are not.
+pub(super) fn outlook(
+    object: &Object,
+    looks: &[Look],
+    judged: &[Judged],
+    others: &[usize],
+    present: Present,
+) -> Outlook {
     let active = judged.iter().any(|judged| judged.active);
     let mut outlook = match object.kind {
         Kind::ScaledObject => replicas(object, looks, judged, active, present.replicas),
         Kind::ScaledJob(..) => jobs(object, judged, active, present),
     };
+    if !active && !others.is_empty() {
+        let list = others.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        let may = if object.goes_to_zero() { "is active" } else { "asks for more" };
+        outlook.now = format!("as here, unless trigger {list} {may}: {}", outlook.now);
+        (outlook.active, outlook.result) = (None, None);
+    }
     if object.formula {
         outlook.result = None;
         "by the formula in scalingModifiers, which is not computed here".clone_into(&mut outlook.now);
     }
-    if object.paused {
-        outlook.result = None;
-        "nothing: an annotation pauses the object".clone_into(&mut outlook.now);
+    paused(object.pause, present.replicas, outlook)
+}
+
+/// What annotations leave of it.
+fn paused(pause: Pause, current: Option<u64>, mut outlook: Outlook) -> Outlook {
+    if let Some(held) = pause.all {
+        let (result, now) = match held {
+            Held::AsItIs => (None, "nothing: an annotation pauses the object".to_owned()),
+            Held::At(number) => {
+                (Some(number), format!("{}: an annotation pauses the object there", many(Some(number))))
+            }
+        };
+        let idle = "not while it is paused".to_owned();
+        return Outlook { result, now, idle, on_errors: "nothing changes while it is paused".to_owned(), ..outlook };
+    }
+    outlook.result = pause.bounded(outlook.result, current);
+    if pause.scale_in {
+        outlook.now = format!("none is taken away (paused-scale-in); without that {}", outlook.now);
+        "not while paused-scale-in is there".clone_into(&mut outlook.idle);
+    }
+    if pause.scale_out {
+        outlook.now = format!("none is added (paused-scale-out); without that {}", outlook.now);
     }
     outlook
 }
@@ -179,7 +212,7 @@ fn replicas(object: &Object, looks: &[Look], judged: &[Judged], active: bool, cu
     } else {
         format!("never: minReplicaCount is {min}")
     };
-    Outlook { active, result, now, idle, on_errors: errors(object, current) }
+    Outlook { active: Some(active), result, now, idle, on_errors: errors(object, current) }
 }
 
 fn many(replicas: Option<u64>) -> String {
@@ -232,7 +265,13 @@ fn seconds(threshold: u64, polling: u64, running: bool) -> u64 {
 
 fn jobs(object: &Object, judged: &[Judged], active: bool, present: Present) -> Outlook {
     let Kind::ScaledJob(strategy, calculation) = object.kind else {
-        return Outlook { active, result: None, now: String::new(), idle: String::new(), on_errors: String::new() };
+        return Outlook {
+            active: Some(active),
+            result: None,
+            now: String::new(),
+            idle: String::new(),
+            on_errors: String::new(),
+        };
     };
     let jobs = Jobs { running: present.replicas.unwrap_or(0), pending: present.pending_jobs };
     let queue = |judged: &Judged| Some(Queue::new(judged.value?, judged.target, object.max));
@@ -250,7 +289,8 @@ fn jobs(object: &Object, judged: &[Judged], active: bool, present: Present) -> O
         None => "as many new jobs as follow from a number that is not known".to_owned(),
     };
     let idle = "jobs end by themselves; none is stopped".to_owned();
-    Outlook { active, result: new, now, idle, on_errors: "no new jobs; a ScaledJob has no fallback".to_owned() }
+    let on_errors = "no new jobs; a ScaledJob has no fallback".to_owned();
+    Outlook { active: Some(active), result: new, now, idle, on_errors }
 }
 
 #[cfg(test)]

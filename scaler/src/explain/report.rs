@@ -191,7 +191,8 @@ fn explained(examined: Examined, samples: &HashMap<Source, Result<Sample, NoSamp
         }
         told.push(one);
     }
-    let outlook = (!judged.is_empty()).then(|| outlook::outlook(&object, &looks, &judged, present));
+    let others: Vec<usize> = told.iter().filter(|told| told.judged.is_none()).map(|told| told.index).collect();
+    let outlook = (!judged.is_empty()).then(|| outlook::outlook(&object, &looks, &judged, &others, present));
     Explained {
         kind: object.kind.as_str(),
         name: object.name,

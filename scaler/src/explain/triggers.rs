@@ -8,6 +8,7 @@ use super::finding::Findings;
 use super::keda::{MetricType, Strategy};
 use super::keys::{self, AUTHENTICATION, CREDENTIALS};
 use super::manifest::{Kind, Object, POLLING_INTERVAL, Spec};
+use super::pause;
 use crate::trigger::{Own, Trigger};
 
 /// KEDA's own trigger that this scaler takes the place of.
@@ -164,12 +165,7 @@ fn connection(spec: &Spec, findings: &mut Findings) {
         Some(_) => {}
     }
     let mut flag = |key: &str| {
-        let word = spec.value(key)?;
-        let flag = match word {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-            _ => None,
-        };
+        let flag = pause::boolean(spec.value(key)?);
         if flag.is_none() {
             findings.error(spec.key(key), "KEDA expects true or false");
         }

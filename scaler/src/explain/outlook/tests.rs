@@ -21,7 +21,7 @@ fn told(object: &Object, metadata: &[(&str, &str)], sample: &str, replicas: Opti
     };
     let present = Present { replicas, pending_jobs: 0 };
     let judged = judge(object, &look, present);
-    let outlook = outlook(object, &[look], std::slice::from_ref(&judged), present);
+    let outlook = outlook(object, &[look], std::slice::from_ref(&judged), &[], present);
     (judged, outlook)
 }
 
@@ -127,10 +127,27 @@ fn errors_by_the_fallback() {
 }
 
 #[test]
-fn a_paused_object_does_nothing() {
+fn a_paused_object_stays_where_it_is_held() {
     let mut object = object("");
-    object.paused = true;
+    object.pause.all = Some(Held::AsItIs);
     let (_, outlook) = told(&object, &[], "lag=100", None);
-    assert_eq!(outlook.result, None);
-    assert!(outlook.now.starts_with("nothing"));
+    assert_eq!((outlook.result, outlook.idle.as_str()), (None, "not while it is paused"));
+    assert!(outlook.now.starts_with("nothing"), "{}", outlook.now);
+    object.pause.all = Some(Held::At(3));
+    let (_, outlook) = told(&object, &[], "lag=0", Some(1));
+    assert_eq!(outlook.result, Some(3));
+    assert!(outlook.now.starts_with("3 replicas"), "{}", outlook.now);
+}
+
+#[test]
+fn an_object_paused_in_one_direction() {
+    let mut object = object("");
+    object.pause.scale_in = true;
+    let (_, outlook) = told(&object, &[], "lag=0", Some(3));
+    assert_eq!((outlook.result, outlook.idle.as_str()), (Some(3), "not while paused-scale-in is there"));
+    assert!(outlook.now.contains("none is taken away"), "{}", outlook.now);
+    object.pause = Pause { scale_out: true, ..Pause::default() };
+    let (_, outlook) = told(&object, &[], "lag=100", Some(0));
+    assert_eq!(outlook.result, Some(0));
+    assert!(outlook.now.contains("none is added"), "{}", outlook.now);
 }

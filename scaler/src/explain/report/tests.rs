@@ -36,7 +36,7 @@ fn the_manifest_of_the_repository_is_in_order() {
     assert_eq!(said(GOOD), Vec::<String>::new());
     let report = report(GOOD, "pending=12,lag=30", present(None));
     let outlook = report.objects[0].outlook.as_ref().unwrap();
-    assert_eq!((outlook.active, outlook.result), (true, Some(5)));
+    assert_eq!((outlook.active, outlook.result), (Some(true), Some(5)));
     assert!(outlook.now.starts_with("from 0 to 1 at once (pushed), then 5 replicas"), "{}", outlook.now);
     assert!(outlook.on_errors.contains("after 5 failures"), "{}", outlook.on_errors);
     assert!(!report.is_refused());
@@ -305,6 +305,20 @@ fn what_should_be_a_text_keeps_its_meaning() {
         !said(&with("metric: backlog", "enableTLS: false"))
             .contains(&"note spec.triggers[0].metadata.enableTLS".to_owned())
     );
+}
+
+#[test]
+fn a_trigger_that_is_not_judged_leaves_it_open() {
+    let cron = with("    - type: external-push", "    - type: cron\n    - type: external-push");
+    let outlook = |text: &str, sample| report(text, sample, present(Some(2))).objects[0].outlook.clone().unwrap();
+    let quiet = outlook(&cron, "lag=0");
+    assert_eq!((quiet.active, quiet.result), (None, None));
+    assert!(quiet.now.starts_with("as here, unless trigger 0 is active: 0 replicas"), "{}", quiet.now);
+    let busy = outlook(&cron, "lag=30");
+    assert_eq!((busy.active, busy.result), (Some(true), Some(3)));
+    let never_idle = outlook(&cron.replace("minReplicaCount: 0", "minReplicaCount: 1"), "lag=0");
+    assert!(never_idle.now.starts_with("as here, unless trigger 0 asks for more: 1 replica"), "{}", never_idle.now);
+    assert_eq!(outlook(GOOD, "lag=0").active, Some(false));
 }
 
 #[test]
