@@ -1,6 +1,6 @@
 //! `explain`: reads manifests, says what is odd about them, and what KEDA would do now and why.
 //!
-//! [`yaml`] reads a file within bounds, [`manifest`] takes out what KEDA reads, [`lint`] and [`triggers`] say what is
+//! [`yaml`] reads a file within bounds, [`manifest`] and [`pause`] take out what KEDA reads, [`lint`] and [`triggers`] say what is
 //! odd, [`migrate`] rewrites KEDA's own trigger, [`sample`] has the numbers, [`keda`] the arithmetic, [`outlook`] the
 //! words, [`report`] puts it together, [`print`] prints it.
 
@@ -11,6 +11,7 @@ mod lint;
 mod manifest;
 mod migrate;
 mod outlook;
+mod pause;
 mod print;
 mod report;
 mod sample;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use daemon::{Mistakes, exit};
 
+use crate::output;
 use crate::settings::{OwnArgs, Reach};
 use outlook::Present;
 use redis_stream::args::RedisArgs;
@@ -70,20 +72,22 @@ pub(crate) enum Failure {
     File { file: PathBuf, problem: String },
     #[error("no threads can be started: {0}")]
     Runtime(io::Error),
+    #[error("what there is to say cannot be written: {0}")]
+    Output(#[from] io::Error),
 }
 
 impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::File { .. } => exit::USAGE,
-            Self::Runtime(_) => exit::FAILED,
+            Self::Runtime(_) | Self::Output(_) => exit::FAILED,
         }
     }
 }
 
 /// Explains, prints, and says how it went by the exit code.
 pub(crate) fn main(args: Args) -> Result<u8, Failure> {
-    let (output, present) = (args.output, present(&args));
+    let (format, present) = (args.output, present(&args));
     let report = explain(args, present)?;
     let (_, unread) = report.triggers();
     let code = if report.is_refused() {
@@ -93,12 +97,10 @@ pub(crate) fn main(args: Args) -> Result<u8, Failure> {
     } else {
         exit::DONE
     };
-    let mut out = anstream::stdout();
-    // Whoever reads has seen enough; the code says the rest.
-    match output {
-        Format::Table => print::text(&mut out, &report).ok(),
-        Format::Json => print::json(&mut out, &report, code).ok(),
-    };
+    output::print(anstream::stdout(), |out| match format {
+        Format::Table => print::text(out, &report),
+        Format::Json => print::json(out, &report, code),
+    })?;
     Ok(code)
 }
 

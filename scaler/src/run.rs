@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::explain;
 use crate::metrics::Metrics;
+use crate::output;
 use crate::pool::Pool;
 use crate::server;
 use crate::service::Service;
@@ -74,9 +75,10 @@ pub fn run() -> ExitCode {
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "stream-scaler", &mut script);
-            // A reader that has seen enough is no failure.
-            std::io::stdout().write_all(&script).ok();
-            ExitCode::from(exit::DONE)
+            match output::print(std::io::stdout(), |out| out.write_all(&script)) {
+                Ok(()) => ExitCode::from(exit::DONE),
+                Err(error) => complain(&format!("the script cannot be written: {error}"), exit::FAILED),
+            }
         }
     }
 }

@@ -13,31 +13,25 @@ pub(super) enum MetricType {
 }
 
 /// Replicas that the autoscaler wants for one metric, before its bounds. `None`: that depends on how many there are.
-///
-/// Values and targets have three decimals, as KEDA hands them over.
 pub(super) fn wanted(value: f64, target: f64, metric_type: MetricType, current: Option<u64>) -> Option<u64> {
-    let (value, target) = (milli(value), milli(target).max(1.0));
+    if let Some(current) = current.filter(|current| is_near(value, target, metric_type, *current)) {
+        return Some(current);
+    }
     match metric_type {
-        MetricType::AverageValue => {
-            let current = current.filter(|current| *current > 0);
-            match current {
-                Some(current) if close(value / (target * float(current))) => Some(current),
-                _ => Some(ceil(value / target)),
-            }
-        }
-        MetricType::Value => {
-            let current = current?;
-            if current == 0 {
-                return Some(0);
-            }
-            let ratio = value / target;
-            Some(if close(ratio) { current } else { ceil(ratio * float(current)) })
-        }
+        MetricType::AverageValue => Some(ceil(ratio(value, target, 1.0))),
+        MetricType::Value => Some(ceil(ratio(value, target, 1.0) * float(current?))),
     }
 }
 
-fn close(ratio: f64) -> bool {
-    (1.0 - TOLERANCE..=1.0 + TOLERANCE).contains(&ratio)
+/// Whether the autoscaler leaves as many as there are, because the value is near enough to what they are meant for.
+pub(super) fn is_near(value: f64, target: f64, metric_type: MetricType, current: u64) -> bool {
+    let shares = if metric_type == MetricType::AverageValue { float(current) } else { 1.0 };
+    current > 0 && (1.0 - TOLERANCE..=1.0 + TOLERANCE).contains(&ratio(value, target, shares))
+}
+
+/// The value against so many targets, both with three decimals, as KEDA hands them over.
+fn ratio(value: f64, target: f64, shares: f64) -> f64 {
+    milli(value) / (milli(target).max(1.0) * shares)
 }
 
 /// The bounds of the autoscaler: it never goes below one replica.
@@ -76,7 +70,7 @@ pub(super) enum Strategy {
     /// Minus a number and a part of the running ones.
     Custom {
         /// `customScalingQueueLengthDeduction`
-        deduction: f64,
+        deduction: u64,
         /// `customScalingRunningJobPercentage`, a fraction.
         fraction: f64,
     },
@@ -95,20 +89,72 @@ pub(super) struct Jobs {
     pub(super) pending: u64,
 }
 
-/// Jobs that KEDA creates at a poll: `value` is the length of the queue.
-pub(super) fn new_jobs(value: f64, target: f64, max: u64, strategy: Strategy, jobs: Jobs) -> u64 {
-    let most = ceil(milli(value) / milli(target).max(1.0)).min(max);
+/// What one trigger of a `ScaledJob` asks for, or several of them together.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Queue {
+    length: f64,
+    /// A fraction until it is rounded up at the end.
+    jobs: f64,
+}
+
+impl Queue {
+    pub(super) fn new(value: f64, target: f64, max: u64) -> Self {
+        Self { length: value, jobs: ratio(value, target, 1.0).min(float(max)) }
+    }
+}
+
+/// How the queues of several triggers become one (`multipleScalersCalculation`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Calculation {
+    /// The longest, the first among equals.
+    Max,
+    /// The shortest.
+    Min,
+    /// The mean of lengths and of jobs.
+    Average,
+    /// The sum of lengths and of jobs.
+    Sum,
+}
+
+impl Calculation {
+    /// Only queues of active triggers take part.
+    pub(super) fn together(self, queues: &[Queue]) -> Queue {
+        let longer = |most: Queue, queue: &Queue| if queue.length > most.length { *queue } else { most };
+        // An empty queue gives way to any other, as in KEDA.
+        let shorter = |least: Queue, queue: &Queue| {
+            if least.length <= 0.0 || queue.length < least.length { *queue } else { least }
+        };
+        let none = Queue::default();
+        let add = |sum: Queue, queue: &Queue| Queue { length: sum.length + queue.length, jobs: sum.jobs + queue.jobs };
+        match self {
+            Self::Max => queues.iter().fold(none, longer),
+            Self::Min => queues.iter().fold(none, shorter),
+            Self::Average => {
+                let Queue { length, jobs } = queues.iter().fold(none, add);
+                let count = queues.iter().map(|_| 1.0).sum::<f64>().max(1.0);
+                Queue { length: length / count, jobs: jobs / count }
+            }
+            Self::Sum => queues.iter().fold(none, add),
+        }
+    }
+}
+
+/// Jobs that KEDA creates at a poll.
+pub(super) fn new_jobs(queue: Queue, max: u64, strategy: Strategy, jobs: Jobs) -> u64 {
+    let most = ceil(queue.jobs.min(float(max)));
     let room = max.saturating_sub(jobs.running);
-    match strategy {
+    let allowed = match strategy {
         Strategy::Default => most.saturating_sub(jobs.running),
         Strategy::Custom { deduction, fraction } => {
-            let left = float(most) - deduction - float(jobs.running) * fraction;
-            floor(left.max(0.0)).min(max)
+            let at_work = (float(jobs.running) * fraction).trunc();
+            ceil((float(most) - float(deduction) - at_work).max(0.0)).min(max)
         }
-        Strategy::Accurate if most + jobs.running > max => room,
+        Strategy::Accurate if most + jobs.running > max + jobs.pending => room,
         Strategy::Accurate => most.saturating_sub(jobs.pending),
-        Strategy::Eager => room.saturating_sub(jobs.pending).min(most),
-    }
+        Strategy::Eager => return room.saturating_sub(jobs.pending).min(most),
+    };
+    // With a target below 1 there would be more jobs than entries.
+    allowed.min(ceil(queue.length))
 }
 
 fn milli(number: f64) -> f64 {
@@ -123,11 +169,6 @@ fn float(number: u64) -> f64 {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts; what is too large saturates")]
 fn ceil(number: f64) -> u64 {
     number.ceil() as u64
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts; what is too large saturates")]
-fn floor(number: f64) -> u64 {
-    number.floor() as u64
 }
 
 #[cfg(test)]
@@ -188,23 +229,52 @@ mod tests {
 
     #[test]
     fn jobs_by_strategy() {
-        let custom = Strategy::Custom { deduction: 1.0, fraction: 0.5 };
+        let custom = Strategy::Custom { deduction: 1, fraction: 0.5 };
         let none = Jobs::default();
         let some = Jobs { running: 3, pending: 1 };
+        let waiting = Jobs { running: 3, pending: 3 };
         let rows = [
             (30.0, 3, Strategy::Default, none, 3),
             (0.0, 3, Strategy::Default, none, 0),
             (50.0, 10, Strategy::Default, some, 2),
             (20.0, 10, Strategy::Default, some, 0),
-            (50.0, 10, custom, some, 2),
+            // Of 1.5 running ones only 1 is taken off.
+            (50.0, 10, custom, some, 3),
             (50.0, 10, custom, none, 4),
+            (10.0, 10, Strategy::Custom { deduction: 9, fraction: 0.0 }, some, 0),
             (50.0, 10, Strategy::Accurate, some, 4),
             (90.0, 10, Strategy::Accurate, some, 7),
+            (80.0, 10, Strategy::Accurate, waiting, 5),
             (50.0, 10, Strategy::Eager, some, 5),
             (90.0, 10, Strategy::Eager, some, 6),
         ];
         for (value, max, strategy, jobs, expected) in rows {
-            assert_eq!(new_jobs(value, 10.0, max, strategy, jobs), expected, "{value} {strategy:?} {jobs:?}");
+            let queue = Queue::new(value, 10.0, max);
+            assert_eq!(new_jobs(queue, max, strategy, jobs), expected, "{value} {strategy:?} {jobs:?}");
         }
+    }
+
+    #[test]
+    fn no_more_jobs_than_entries_unless_eager() {
+        let queue = Queue::new(2.0, 0.5, 10);
+        let of = |strategy| new_jobs(queue, 10, strategy, Jobs::default());
+        assert_eq!((of(Strategy::Default), of(Strategy::Accurate), of(Strategy::Eager)), (2, 2, 4));
+    }
+
+    #[test]
+    fn several_queues() {
+        use Calculation::{Average, Max, Min, Sum};
+        // The longest asks for fewer jobs than the others.
+        let queues = [Queue::new(30.0, 5.0, 10), Queue::new(40.0, 20.0, 10), Queue::new(40.0, 4.0, 10)];
+        let of = |calculation: Calculation, queues: &[Queue]| {
+            new_jobs(calculation.together(queues), 10, Strategy::Default, Jobs::default())
+        };
+        assert_eq!((of(Max, &queues), of(Min, &queues), of(Average, &queues), of(Sum, &queues)), (2, 6, 6, 10));
+        // 2.4 and 2.4 are rounded up together.
+        let parts = [Queue::new(24.0, 10.0, 10); 2];
+        assert_eq!((of(Max, &parts), of(Sum, &parts)), (3, 5));
+        assert_eq!((of(Average, &[]), of(Max, &[])), (0, 0));
+        let empty = [Queue::new(0.0, 1.0, 10), Queue::new(3.0, 1.0, 10)];
+        assert_eq!(of(Min, &empty), 3);
     }
 }

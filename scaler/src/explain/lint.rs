@@ -16,10 +16,6 @@ pub(super) fn object(object: &Object, current: Option<u64>, findings: &mut Findi
         times(object, findings);
         fallback(object, current, findings);
     }
-    if object.paused {
-        let text = "KEDA does not scale this object while the annotation is there";
-        findings.warning("metadata.annotations", text);
-    }
     if object.formula {
         let text = "the formula is not computed here: what is said is what the triggers alone would do";
         findings.note("spec.advanced.scalingModifiers", text);
@@ -48,7 +44,7 @@ fn times(object: &Object, findings: &mut Findings) {
         );
         findings.warning("spec.pollingInterval", text);
     }
-    if object.min > 0 && object.idle.is_none() {
+    if !object.goes_to_zero() {
         let text = format!("{} replicas stay whatever there is to do; cooldownPeriod has no effect", object.min);
         findings.note("spec.minReplicaCount", text);
     } else if object.cooldown < object.polling {
@@ -72,8 +68,9 @@ fn fallback(object: &Object, current: Option<u64>, findings: &mut Findings) {
         return;
     };
     let advice = "say behavior: currentReplicasIfHigher";
-    if replicas == 0 && matches!(behavior, Behavior::Static | Behavior::CurrentIfLower) {
-        let text = "0 scales to zero after the cooldown while Redis cannot be read, also what is at work: say 1";
+    if replicas == 0 && object.goes_to_zero() {
+        let text = "with 0, whatever the behavior, an error holds nothing: to zero after the cooldown while Redis cannot be \
+                    read, also what is at work. Say 1";
         findings.warning("spec.fallback.replicas", text);
     } else if behavior == Behavior::Static {
         let text = match current {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::finding::Findings;
-use super::keda::{Behavior, MetricType, Strategy};
+use super::keda::{Behavior, Calculation, MetricType, Strategy};
+use super::pause::{self, Pause};
 use super::yaml::Node;
 
 /// Defaults of KEDA.
@@ -28,23 +29,29 @@ pub(super) struct Object {
     pub(super) fallback: Option<Fallback>,
     /// A formula over all metrics.
     pub(super) formula: bool,
-    /// An annotation keeps KEDA from scaling.
-    pub(super) paused: bool,
+    pub(super) pause: Pause,
     pub(super) triggers: Vec<Spec>,
+}
+
+impl Object {
+    /// Whether there may be none: otherwise activity does not count.
+    pub(super) fn goes_to_zero(&self) -> bool {
+        self.min == 0 || self.idle.is_some()
+    }
 }
 
 /// Which of the two, with what only it has.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Kind {
     ScaledObject,
-    ScaledJob(Strategy),
+    ScaledJob(Strategy, Calculation),
 }
 
 impl Kind {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::ScaledObject => "ScaledObject",
-            Self::ScaledJob(_) => "ScaledJob",
+            Self::ScaledJob(..) => "ScaledJob",
         }
     }
 
@@ -136,9 +143,8 @@ impl Reader<'_> {
         if name.is_empty() {
             self.findings.error("metadata.name", "is missing");
         }
-        let kind = if job { Kind::ScaledJob(self.strategy(spec)) } else { Kind::ScaledObject };
+        let kind = if job { self.job(spec) } else { Kind::ScaledObject };
         self.target(spec, job);
-        let paused = ["autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas"];
         let annotations = metadata.get("annotations").unwrap_or(&nothing);
         let object = Object {
             kind,
@@ -151,9 +157,7 @@ impl Reader<'_> {
             idle: self.number(spec, "spec", "idleReplicaCount", 0),
             fallback: spec.get("fallback").and_then(|fallback| self.fallback(fallback)),
             formula: spec.get("advanced").and_then(|advanced| advanced.get("scalingModifiers")).is_some(),
-            paused: paused.iter().any(|key| {
-                annotations.get(key).is_some_and(|value| value.text() != Some("false") && *value != Node::Bool(false))
-            }),
+            pause: pause::read(annotations, job, self.findings),
             triggers: self.triggers(spec),
         };
         if object.triggers.is_empty() {
@@ -204,8 +208,7 @@ impl Reader<'_> {
                 Node::Bool(_) | Node::Number(_) => {
                     let text = "must be a text: put it into quotation marks";
                     self.findings.error(format!("{at}.metadata.{key}"), text);
-                    let text = if let Node::Number(number) = value { number.to_string() } else { "true".to_owned() };
-                    metadata.insert(key.clone(), text);
+                    metadata.extend(value.written().map(|text| (key.clone(), text)));
                 }
                 Node::List(_) | Node::Map(_) => {
                     self.findings.error(format!("{at}.metadata.{key}"), "must be a text, not a list or a map");
@@ -243,29 +246,50 @@ impl Reader<'_> {
         Some(Fallback { threshold: threshold?, replicas: replicas?, behavior })
     }
 
-    fn strategy(&mut self, spec: &Node) -> Strategy {
+    fn job(&mut self, spec: &Node) -> Kind {
         let nothing = Node::Null;
         let node = spec.get("scalingStrategy").unwrap_or(&nothing);
-        let at = "spec.scalingStrategy";
+        Kind::ScaledJob(self.strategy(node), self.calculation(node))
+    }
+
+    fn strategy(&mut self, node: &Node) -> Strategy {
         match node.get("strategy").and_then(Node::text) {
             None | Some("default" | "") => Strategy::Default,
             Some("accurate") => Strategy::Accurate,
             Some("eager") => Strategy::Eager,
-            Some("custom") => {
-                let key = "customScalingRunningJobPercentage";
-                let fraction = node.get(key).and_then(Node::text).map_or(Some(0.0), |text| text.parse().ok());
-                let fraction = fraction.filter(|fraction: &f64| fraction.is_finite());
-                if fraction.is_none() {
-                    self.findings.error(format!("{at}.{key}"), "expected a number as a text, such as \"0.5\"");
-                }
-                let deduction = self.number(node, at, "customScalingQueueLengthDeduction", 0).unwrap_or(0);
-                let deduction = u32::try_from(deduction).map_or(f64::MAX, f64::from);
-                Strategy::Custom { deduction, fraction: fraction.unwrap_or(0.0) }
-            }
+            Some("custom") => self.custom(node),
             Some(_) => {
                 let text = "KEDA takes default, custom, accurate and eager; anything else is default";
-                self.findings.warning(format!("{at}.strategy"), text);
+                self.findings.warning("spec.scalingStrategy.strategy", text);
                 Strategy::Default
+            }
+        }
+    }
+
+    /// Without a number to multiply by, KEDA takes its default strategy.
+    fn custom(&mut self, node: &Node) -> Strategy {
+        let at = "spec.scalingStrategy";
+        let key = "customScalingRunningJobPercentage";
+        let deduction = self.number(node, at, "customScalingQueueLengthDeduction", 0).unwrap_or(0);
+        let fraction = node.get(key).and_then(Node::text).and_then(|text| text.parse().ok());
+        if let Some(fraction) = fraction.filter(|fraction: &f64| fraction.is_finite()) {
+            return Strategy::Custom { deduction, fraction };
+        }
+        let text = "is no number as a text, such as \"0.5\": KEDA takes the strategy default instead of custom";
+        self.findings.warning(format!("{at}.{key}"), text);
+        Strategy::Default
+    }
+
+    fn calculation(&mut self, node: &Node) -> Calculation {
+        let key = "multipleScalersCalculation";
+        match node.get(key).map(|word| word.text().unwrap_or_default()) {
+            None | Some("max") => Calculation::Max,
+            Some("min") => Calculation::Min,
+            Some("avg") => Calculation::Average,
+            Some("sum") => Calculation::Sum,
+            Some(_) => {
+                self.findings.error(format!("spec.scalingStrategy.{key}"), "expected one of: min, avg, sum, max");
+                Calculation::Max
             }
         }
     }

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::keda::Strategy;
 use super::keys::{self, CREDENTIALS};
-use super::manifest::Spec;
+use super::manifest::{Kind, Spec};
 
 /// KEDA's defaults.
 const TARGET: &str = "5";
@@ -20,6 +21,8 @@ enum Mode {
 /// The trigger as it would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Migrated {
+    /// `type`
+    pub(super) kind: &'static str,
     /// Keys and values, in the order in which they are written.
     pub(super) metadata: Vec<(String, String)>,
     /// What will be different.
@@ -36,8 +39,8 @@ impl Migrated {
 const KEPT: [&str; 9] =
     ["addresses", "address", "hosts", "host", "ports", "port", "sentinelMaster", "stream", "consumerGroup"];
 
-/// Rewrites the metadata for a scaler at `address`.
-pub(super) fn migrate(spec: &Spec, address: &str) -> Migrated {
+/// Rewrites a trigger of an object of this kind for a scaler at `address`.
+pub(super) fn migrate(kind: Kind, spec: &Spec, address: &str) -> Migrated {
     let has = |key: &str| given(spec, key).is_some();
     let zero = spec.value("lagCount").is_some_and(|lag| lag.parse() == Ok(0.0));
     let (mode, target) = match (has("consumerGroup"), has("lagCount") && !zero) {
@@ -45,10 +48,13 @@ pub(super) fn migrate(spec: &Spec, address: &str) -> Migrated {
         (true, true) => (Mode::Lag, "lagCount"),
         (true, false) => (Mode::Pending, "pendingEntriesCount"),
     };
-    let metric = if mode == Mode::Length { "length" } else { "backlog" };
+    let unread_only = unread_only(kind).filter(|_| mode != Mode::Length);
     let mut metadata = vec![("scalerAddress".to_owned(), address.to_owned())];
     let mut put = |key: &str, value: &str| metadata.push((key.to_owned(), value.to_owned()));
-    put("metric", metric);
+    match unread_only {
+        Some(strategy) => put("jobScalingStrategy", strategy),
+        None => put("metric", if mode == Mode::Length { "length" } else { "backlog" }),
+    }
     let mut renamed = |old: &str, new: &str, default: Option<&str>| match given(spec, old) {
         Some((true, variable)) => put(&format!("{new}FromEnv"), variable),
         Some((false, value)) => put(new, value),
@@ -64,7 +70,52 @@ pub(super) fn migrate(spec: &Spec, address: &str) -> Migrated {
             put(name, value);
         }
     }
-    Migrated { metadata, differences: differences(spec, mode, !has(target)) }
+    // Nothing is pushed to a ScaledJob.
+    let new = if kind.is_job() { "external" } else { "external-push" };
+    let mut differences = vec![counted(kind, mode).to_owned()];
+    differences.extend(self::differences(spec, !has(target)));
+    Migrated { kind: new, metadata, differences }
+}
+
+/// The strategy of a `ScaledJob` that expects unread entries only.
+fn unread_only(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::ScaledJob(Strategy::Accurate, _) => Some("accurate"),
+        Kind::ScaledJob(Strategy::Eager, _) => Some("eager"),
+        Kind::ScaledJob(Strategy::Default | Strategy::Custom { .. }, _) | Kind::ScaledObject => None,
+    }
+}
+
+/// What is counted by KEDA, and what will be.
+fn counted(kind: Kind, mode: Mode) -> &'static str {
+    match (mode, kind.is_job(), unread_only(kind).is_some()) {
+        (Mode::Lag, false, _) => {
+            "KEDA counts unread entries only, so pods at work are scaled away; the backlog counts both. With metric: \
+             lag, running work keeps one pod"
+        }
+        (Mode::Lag, true, false) => {
+            "KEDA counts unread entries only and takes the running jobs off, so too few are created; the backlog counts \
+             both"
+        }
+        (Mode::Lag, true, true) => "KEDA and this scaler count unread entries only, as the strategy expects",
+        (Mode::Pending, false, _) => {
+            "KEDA counts what is being worked on only, so unread entries wake nobody; the backlog counts both"
+        }
+        (Mode::Pending, true, false) => {
+            "KEDA counts what is being worked on only, so unread entries start no job; the backlog counts both"
+        }
+        (Mode::Pending, true, true) => {
+            "KEDA counts what is being worked on only, so unread entries start no job; this scaler counts unread \
+             entries only, as the strategy expects"
+        }
+        (Mode::Length, _, true) => {
+            "KEDA and this scaler count every entry, finished ones too; with jobScalingStrategy instead of metric, unread \
+             ones only"
+        }
+        (Mode::Length, _, false) => {
+            "KEDA and this scaler count every entry, finished ones too; metric: backlog does not"
+        }
+    }
 }
 
 /// The value of a key, or the variable that has it.
@@ -73,21 +124,9 @@ fn given<'a>(spec: &'a Spec, key: &str) -> Option<(bool, &'a str)> {
     spec.value(key).map(|value| (false, value)).or_else(variable)
 }
 
-fn differences(spec: &Spec, mode: Mode, default_target: bool) -> Vec<String> {
+fn differences(spec: &Spec, default_target: bool) -> Vec<String> {
     let has = |key: &&str| spec.metadata.keys().any(|given| keys::plain(given) == *key);
-    let mut differences = vec![
-        match mode {
-            Mode::Lag => {
-                "KEDA counts unread entries only, so pods at work are scaled away; the backlog counts both. With metric: \
-                 lag, running work keeps one pod"
-            }
-            Mode::Pending => {
-                "KEDA counts what is being worked on only, so unread entries wake nobody; the backlog counts both"
-            }
-            Mode::Length => "KEDA and this scaler count every entry, finished ones too; metric: backlog does not",
-        }
-        .to_owned(),
-    ];
+    let mut differences = Vec::new();
     if default_target {
         differences.push("the target is written out: KEDA's default is 5, this scaler's 10".to_owned());
     }
@@ -114,10 +153,16 @@ fn differences(spec: &Spec, mode: Mode, default_target: bool) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keda::MetricType;
+    use super::super::keda::{Calculation, MetricType};
     use super::*;
 
     fn migrated(pairs: &[(&str, &str)]) -> (Vec<(String, String)>, String) {
+        let Migrated { kind, metadata, differences } = migrated_for(Kind::ScaledObject, pairs);
+        assert_eq!(kind, "external-push");
+        (metadata, differences.join("\n"))
+    }
+
+    fn migrated_for(kind: Kind, pairs: &[(&str, &str)]) -> Migrated {
         let spec = Spec {
             index: 0,
             kind: "redis-sentinel-streams".to_owned(),
@@ -126,8 +171,7 @@ mod tests {
             authentication: false,
             metadata: pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         };
-        let migrated = migrate(&spec, "scaler:6000");
-        (migrated.metadata, migrated.differences.join("\n"))
+        migrate(kind, &spec, "scaler:6000")
     }
 
     fn written(metadata: &[(String, String)]) -> Vec<String> {
@@ -153,6 +197,29 @@ mod tests {
 
         let (metadata, _) = migrated(&[("stream", "s"), ("streamLength", "7"), ("lagCount", "3")]);
         assert_eq!(written(&metadata), ["metric=length", "target=7", "databaseIndex=0", "stream=s"]);
+    }
+
+    #[test]
+    fn of_a_job_as_its_strategy_expects() {
+        let lag = ("lagCount", "12");
+        let pending = ("pendingEntriesCount", "12");
+        for (strategy, target, first, words) in [
+            (Strategy::Accurate, lag, "jobScalingStrategy=accurate", "as the strategy expects"),
+            (Strategy::Eager, pending, "jobScalingStrategy=eager", "start no job; this scaler counts unread"),
+            (Strategy::Default, lag, "metric=backlog", "too few are created"),
+            (Strategy::Default, pending, "metric=backlog", "start no job; the backlog"),
+        ] {
+            let kind = Kind::ScaledJob(strategy, Calculation::Max);
+            let migrated = migrated_for(kind, &[("stream", "s"), ("consumerGroup", "g"), target]);
+            assert_eq!(migrated.kind, "external");
+            assert_eq!(written(&migrated.metadata)[..2], [first, "target=12"], "{strategy:?}");
+            assert!(migrated.differences[0].contains(words), "{:?}", migrated.differences);
+            assert!(!migrated.differences[0].contains("pod"), "{:?}", migrated.differences);
+        }
+        let kind = Kind::ScaledJob(Strategy::Eager, Calculation::Max);
+        let migrated = migrated_for(kind, &[("stream", "s")]);
+        assert_eq!(written(&migrated.metadata)[0], "metric=length");
+        assert!(migrated.differences[0].contains("jobScalingStrategy"), "{:?}", migrated.differences);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::keda::{self, Jobs, MetricType};
+use super::keda::{self, Jobs, MetricType, Queue};
 use super::manifest::{Fallback, Kind, Object};
+use super::pause::{Held, Pause};
 use super::sample::Sample;
 use crate::reading::Sorted;
 use crate::trigger::{Metric, Redis, Trigger};
@@ -43,7 +44,8 @@ pub(super) struct Judged {
 /// What is said of one object.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Outlook {
-    pub(super) active: bool,
+    /// `None` where it depends on a trigger that was not judged.
+    pub(super) active: Option<bool>,
     /// Replicas, or jobs to create; `None` where that is not known.
     pub(super) result: Option<u64>,
     pub(super) now: String,
@@ -114,31 +116,63 @@ fn told_apart(Sorted { live, orphaned, poison, .. }: Sorted) -> String {
 
 fn formula(value: f64, target: f64, metric_type: MetricType, current: Option<u64>, wanted: Option<u64>) -> String {
     match (metric_type, wanted, current) {
-        (MetricType::AverageValue, Some(wanted), Some(current)) if current > 0 && wanted == current => {
-            format!("{wanted}: {value} / {target} is within a tenth of the {current} that there are")
+        (_, Some(wanted), Some(current)) if keda::is_near(value, target, metric_type, current) => {
+            let near = if metric_type == MetricType::Value { "1" } else { &format!("the {current} that there are") };
+            format!("{wanted}: {value} / {target} is within a tenth of {near}")
         }
         (MetricType::AverageValue, Some(wanted), _) => format!("{wanted} = {value} / {target}, rounded up"),
         (MetricType::Value, Some(wanted), Some(current)) => {
-            format!("{wanted} = {current} x {value} / {target}, rounded up; none within a tenth of the target")
+            format!("{wanted} = {current} x {value} / {target}, rounded up")
         }
         _ => "depends on how many there are: give --replicas".to_owned(),
     }
 }
 
-/// Judges an object by all of its triggers that are known. There is at least one.
-pub(super) fn outlook(object: &Object, looks: &[Look], judged: &[Judged], present: Present) -> Outlook {
+/// Judges an object by all of its triggers that are known. There is at least one; `others` are those that are not.
+pub(super) fn outlook(
+    object: &Object,
+    looks: &[Look],
+    judged: &[Judged],
+    others: &[usize],
+    present: Present,
+) -> Outlook {
     let active = judged.iter().any(|judged| judged.active);
     let mut outlook = match object.kind {
         Kind::ScaledObject => replicas(object, looks, judged, active, present.replicas),
-        Kind::ScaledJob(_) => jobs(object, judged, active, present),
+        Kind::ScaledJob(..) => jobs(object, judged, active, present),
     };
+    if !active && !others.is_empty() {
+        let list = others.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        let may = if object.goes_to_zero() { "is active" } else { "asks for more" };
+        outlook.now = format!("as here, unless trigger {list} {may}: {}", outlook.now);
+        (outlook.active, outlook.result) = (None, None);
+    }
     if object.formula {
         outlook.result = None;
         "by the formula in scalingModifiers, which is not computed here".clone_into(&mut outlook.now);
     }
-    if object.paused {
-        outlook.result = None;
-        "nothing: an annotation pauses the object".clone_into(&mut outlook.now);
+    paused(object.pause, present.replicas, outlook)
+}
+
+/// What annotations leave of it.
+fn paused(pause: Pause, current: Option<u64>, mut outlook: Outlook) -> Outlook {
+    if let Some(held) = pause.all {
+        let (result, now) = match held {
+            Held::AsItIs => (None, "nothing: an annotation pauses the object".to_owned()),
+            Held::At(number) => {
+                (Some(number), format!("{}: an annotation pauses the object there", many(Some(number))))
+            }
+        };
+        let idle = "not while it is paused".to_owned();
+        return Outlook { result, now, idle, on_errors: "nothing changes while it is paused".to_owned(), ..outlook };
+    }
+    outlook.result = pause.bounded(outlook.result, current);
+    if pause.scale_in {
+        outlook.now = format!("none is taken away (paused-scale-in); without that {}", outlook.now);
+        "not while paused-scale-in is there".clone_into(&mut outlook.idle);
+    }
+    if pause.scale_out {
+        outlook.now = format!("none is added (paused-scale-out); without that {}", outlook.now);
     }
     outlook
 }
@@ -151,10 +185,10 @@ fn replicas(object: &Object, looks: &[Look], judged: &[Judged], active: bool, cu
     let bounds = format!("the autoscaler stays within {} and {max}", min.max(1));
     let first = min.max(1);
     let rest = object.idle.unwrap_or(0);
-    let to_zero = min == 0 || object.idle.is_some();
+    let to_zero = object.goes_to_zero();
     let pushed = looks.iter().zip(judged).any(|(look, judged)| look.push && judged.active);
     let (result, now) = match (active, to_zero) {
-        (true, _) if current.is_some_and(|current| current > rest || !to_zero) => {
+        (true, _) if !to_zero || current.is_some_and(|current| current > rest) => {
             (scaled, format!("{}; {bounds}", many(scaled)))
         }
         (true, _) => {
@@ -178,7 +212,7 @@ fn replicas(object: &Object, looks: &[Look], judged: &[Judged], active: bool, cu
     } else {
         format!("never: minReplicaCount is {min}")
     };
-    Outlook { active, result, now, idle, on_errors: errors(object, current) }
+    Outlook { active: Some(active), result, now, idle, on_errors: errors(object, current) }
 }
 
 fn many(replicas: Option<u64>) -> String {
@@ -190,8 +224,10 @@ fn many(replicas: Option<u64>) -> String {
 }
 
 fn errors(object: &Object, current: Option<u64>) -> String {
+    let to_zero = object.goes_to_zero();
     let Some(Fallback { threshold, replicas, behavior }) = object.fallback else {
-        return "the replicas stay as they are, and from zero nothing starts".to_owned();
+        let rest = if to_zero { ", and from zero nothing starts" } else { "" };
+        return format!("the replicas stay as they are{rest}");
     };
     let target = match behavior {
         keda::Behavior::Static => many(Some(replicas)),
@@ -199,20 +235,19 @@ fn errors(object: &Object, current: Option<u64>) -> String {
         keda::Behavior::CurrentIfHigher => format!("the replicas that there are, at least {replicas}"),
         keda::Behavior::CurrentIfLower => format!("the replicas that there are, at most {replicas}"),
     };
-    let target = match current {
+    // A fallback of none does not hold the replicas that there are, whatever its behavior.
+    let holds = !to_zero || replicas > 0;
+    let target = match current.filter(|_| holds) {
         Some(current) => {
             let then = keda::bounded(keda::fallen_back(behavior, replicas, current), object.min, object.max);
-            // Without replicas in the fallback KEDA goes on as without activity.
-            let then = if replicas == 0 && behavior == keda::Behavior::Static { 0 } else { then };
             format!("{target} (now {then})")
         }
         None => target,
     };
+    let first = if holds { "nothing changes at first" } else { "to zero after the cooldown" };
     let (slow, quick) = (seconds(threshold, object.polling, false), seconds(threshold, object.polling, true));
-    format!(
-        "nothing changes at first; after {} failures in a row (about {quick} s, {slow} s at zero): {target}",
-        threshold + 1
-    )
+    let slow = if to_zero { format!(", {slow} s at zero") } else { String::new() };
+    format!("{first}; after {} failures in a row (about {quick} s{slow}): {target}", threshold + 1)
 }
 
 /// Time until the failures are one more than the threshold: polls count, and the autoscaler's own questions do.
@@ -229,26 +264,33 @@ fn seconds(threshold: u64, polling: u64, running: bool) -> u64 {
 }
 
 fn jobs(object: &Object, judged: &[Judged], active: bool, present: Present) -> Outlook {
-    let Kind::ScaledJob(strategy) = object.kind else {
-        return Outlook { active, result: None, now: String::new(), idle: String::new(), on_errors: String::new() };
+    let Kind::ScaledJob(strategy, calculation) = object.kind else {
+        return Outlook {
+            active: Some(active),
+            result: None,
+            now: String::new(),
+            idle: String::new(),
+            on_errors: String::new(),
+        };
     };
     let jobs = Jobs { running: present.replicas.unwrap_or(0), pending: present.pending_jobs };
-    let of = |judged: &Judged| {
-        let value = judged.value.filter(|_| judged.active)?;
-        Some(keda::new_jobs(value, judged.target, object.max, strategy, jobs))
-    };
-    let new = judged.iter().filter_map(of).max().unwrap_or(0);
+    let queue = |judged: &Judged| Some(Queue::new(judged.value?, judged.target, object.max));
+    let queues: Option<Vec<Queue>> = judged.iter().filter(|judged| judged.active).map(queue).collect();
+    let new = queues.map(|queues| keda::new_jobs(calculation.together(&queues), object.max, strategy, jobs));
     let running = match present.replicas {
         Some(running) => format!("{running} run, {} of them not begun", jobs.pending),
         None => "as if none ran; give --replicas and --pending-jobs".to_owned(),
     };
-    let now = if active {
-        format!("{new} new jobs at each poll ({} s), at most {} in all ({running})", object.polling, object.max)
-    } else {
-        "no new jobs".to_owned()
+    let now = match new {
+        Some(new) if active => {
+            format!("{new} new jobs at each poll ({} s), at most {} in all ({running})", object.polling, object.max)
+        }
+        Some(_) => "no new jobs".to_owned(),
+        None => "as many new jobs as follow from a number that is not known".to_owned(),
     };
     let idle = "jobs end by themselves; none is stopped".to_owned();
-    Outlook { active, result: Some(new), now, idle, on_errors: "no new jobs; a ScaledJob has no fallback".to_owned() }
+    let on_errors = "no new jobs; a ScaledJob has no fallback".to_owned();
+    Outlook { active: Some(active), result: new, now, idle, on_errors }
 }
 
 #[cfg(test)]

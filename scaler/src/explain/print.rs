@@ -12,7 +12,7 @@ use super::report::{Explained, Report, Told};
 const DOCUMENT: u32 = 1;
 
 /// For people. The stream that it is written to takes the colours out where they do not belong.
-pub(super) fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {
+pub(super) fn text(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     for name in &report.passed_over {
         writeln!(out, "passed over: {}", escape::line(name))?;
     }
@@ -29,7 +29,7 @@ pub(super) fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {
     )
 }
 
-fn object(out: &mut impl Write, object: &Explained) -> io::Result<()> {
+fn object(out: &mut dyn Write, object: &Explained) -> io::Result<()> {
     let place = object.namespace.as_ref().map_or(String::new(), |namespace| format!(" in {namespace}"));
     writeln!(out, "\u{1b}[1m{} {}\u{1b}[0m", object.kind, escape::line(&format!("{}{place}", object.name)))?;
     for finding in &object.findings {
@@ -52,12 +52,12 @@ fn object(out: &mut impl Write, object: &Explained) -> io::Result<()> {
     Ok(())
 }
 
-fn trigger(out: &mut impl Write, told: &Told) -> io::Result<()> {
+fn trigger(out: &mut dyn Write, told: &Told) -> io::Result<()> {
     let place = told.whereabouts.as_ref().map_or(String::new(), |place| format!(": {place}"));
     writeln!(out, "  trigger {} {}", told.index, escape::line(&format!("{}{place}", told.kind)))?;
     if let Some(new) = &told.migrated {
         writeln!(out, "    as a trigger of this scaler:")?;
-        writeln!(out, "      - type: external-push\n        metadata:")?;
+        writeln!(out, "      - type: {}\n        metadata:", new.kind)?;
         for (key, value) in &new.metadata {
             // A text of JSON is one of YAML.
             writeln!(out, "          {}: {}", escape::line(key), escape::json(&Value::String(value.clone())))?;
@@ -76,7 +76,7 @@ fn trigger(out: &mut impl Write, told: &Told) -> io::Result<()> {
 }
 
 /// One JSON document.
-pub(super) fn json(out: &mut impl Write, report: &Report, code: u8) -> io::Result<()> {
+pub(super) fn json(out: &mut dyn Write, report: &Report, code: u8) -> io::Result<()> {
     let (judged, unread) = report.triggers();
     let document = json!({
         "version": DOCUMENT,

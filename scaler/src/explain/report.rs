@@ -59,13 +59,15 @@ pub(super) struct Told {
 /// A trigger that is written anew.
 #[derive(Debug, Serialize)]
 pub(super) struct Rewritten {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
     pub(super) metadata: Vec<(String, String)>,
     pub(super) differences: Vec<String>,
 }
 
 impl From<Migrated> for Rewritten {
-    fn from(Migrated { metadata, differences }: Migrated) -> Self {
-        Self { metadata, differences }
+    fn from(Migrated { kind, metadata, differences }: Migrated) -> Self {
+        Self { kind, metadata, differences }
     }
 }
 
@@ -116,7 +118,7 @@ fn trigger(object: &Object, spec: &Spec, known: &Known<'_>, findings: &mut Findi
         }
         Whose::BuiltIn => {
             push = !object.kind.is_job();
-            let new = migrate::migrate(spec, ADDRESS);
+            let new = migrate::migrate(object.kind, spec, ADDRESS);
             let trigger = Trigger::parse(&triggers::readable(new.map()), &own).map_err(|bad| {
                 for problem in bad.problems {
                     let text = format!("as a trigger of this scaler it would be refused: {}", problem.problem);
@@ -124,7 +126,7 @@ fn trigger(object: &Object, spec: &Spec, known: &Known<'_>, findings: &mut Findi
                 }
             });
             migrated = Some(new.into());
-            trigger.ok()
+            trigger.ok().inspect(|trigger| triggers::strategy(object, spec, trigger, findings))
         }
         Whose::Other => {
             let text = "another scaler's, and not looked at here: of several triggers, the largest number counts";
@@ -189,7 +191,8 @@ fn explained(examined: Examined, samples: &HashMap<Source, Result<Sample, NoSamp
         }
         told.push(one);
     }
-    let outlook = (!judged.is_empty()).then(|| outlook::outlook(&object, &looks, &judged, present));
+    let others: Vec<usize> = told.iter().filter(|told| told.judged.is_none()).map(|told| told.index).collect();
+    let outlook = (!judged.is_empty()).then(|| outlook::outlook(&object, &looks, &judged, &others, present));
     Explained {
         kind: object.kind.as_str(),
         name: object.name,

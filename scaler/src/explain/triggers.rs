@@ -8,6 +8,7 @@ use super::finding::Findings;
 use super::keda::{MetricType, Strategy};
 use super::keys::{self, AUTHENTICATION, CREDENTIALS};
 use super::manifest::{Kind, Object, POLLING_INTERVAL, Spec};
+use super::pause;
 use crate::trigger::{Own, Trigger};
 
 /// KEDA's own trigger that this scaler takes the place of.
@@ -59,11 +60,30 @@ pub(super) fn ours(object: &Object, spec: &Spec, own: &Own, findings: &mut Findi
     }
 }
 
-/// The metadata without what KEDA takes out of the environment of the scaled pods: in a file, only the names of
-/// variables stand there.
+/// Keys that are refused without another one.
+const HALVES: [(&str, &str); 5] = [
+    ("hosts", "ports"),
+    ("ports", "hosts"),
+    ("host", "port"),
+    ("port", "host"),
+    ("pendingPoisonAfter", "pendingOrphanedAfter"),
+];
+
+/// The metadata without what KEDA takes out of the environment of the scaled pods, and without what is of no use alone:
+/// in a file, only the names of variables stand there.
 pub(super) fn readable(mut metadata: HashMap<String, String>) -> HashMap<String, String> {
+    for (half, _) in halves(&metadata) {
+        metadata.remove(half);
+    }
     metadata.retain(|key, _| !is_elsewhere(key));
     metadata
+}
+
+/// Keys that stand here, each with the one that comes out of a variable.
+fn halves(metadata: &HashMap<String, String>) -> Vec<(&'static str, &'static str)> {
+    let has = |key: &str| metadata.get(key).is_some_and(|value| !value.trim().is_empty());
+    let half = |(key, other): &(&str, &str)| has(key) && !has(other) && has(&format!("{other}FromEnv"));
+    HALVES.into_iter().filter(half).collect()
 }
 
 fn is_elsewhere(key: &str) -> bool {
@@ -76,6 +96,9 @@ fn elsewhere(spec: &Spec, findings: &mut Findings) {
     for key in keys {
         let text = "comes out of a variable of the scaled pods, which is not known here; the default is taken";
         findings.note(spec.key(key), text);
+    }
+    for (key, other) in halves(&spec.metadata) {
+        findings.note(spec.key(key), format!("is left out here, since {other} is not known; the default is taken"));
     }
 }
 
@@ -142,12 +165,7 @@ fn connection(spec: &Spec, findings: &mut Findings) {
         Some(_) => {}
     }
     let mut flag = |key: &str| {
-        let word = spec.value(key)?;
-        let flag = match word {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-            _ => None,
-        };
+        let flag = pause::boolean(spec.value(key)?);
         if flag.is_none() {
             findings.error(spec.key(key), "KEDA expects true or false");
         }
@@ -191,9 +209,9 @@ fn kind(object: &Object, spec: &Spec, push: bool, findings: &mut Findings) {
 }
 
 /// Whether running jobs are counted once: by the number or by the strategy.
-fn strategy(object: &Object, spec: &Spec, trigger: &Trigger, findings: &mut Findings) {
+pub(super) fn strategy(object: &Object, spec: &Spec, trigger: &Trigger, findings: &mut Findings) {
     let field = spec.key("jobScalingStrategy");
-    let Kind::ScaledJob(strategy) = object.kind else {
+    let Kind::ScaledJob(strategy, _) = object.kind else {
         if spec.value("jobScalingStrategy").is_some() {
             let text = "is for a ScaledJob: with accurate or eager, running work is not counted. Take it out";
             findings.warning(field, text);

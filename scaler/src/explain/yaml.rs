@@ -2,6 +2,7 @@
 //! apart from what it is: KEDA's metadata takes texts only.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 
@@ -36,6 +37,16 @@ impl Node {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
+    /// A text, or what would be one within quotation marks.
+    pub(super) fn written(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Number(number) => Some(number.to_string()),
+            Self::Null | Self::List(_) | Self::Map(_) => None,
+        }
+    }
+
     pub(super) fn items(&self) -> &[Self] {
         if let Self::List(items) = self { items } else { &[] }
     }
@@ -51,7 +62,7 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, String> {
         return Err(format!("it is larger than {} MiB", LARGEST_FILE >> 20));
     }
     let budget = Budget::default();
-    let documents = yaml_serde::Deserializer::from_str(text);
+    let documents = yaml_serde::Deserializer::from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
     let documents = documents.map(|document| budget.clone().deserialize(document));
     documents.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())
 }
@@ -135,15 +146,13 @@ impl<'de> Visitor<'de> for Budget {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries: Vec<(String, Node)> = Vec::new();
+        let (mut entries, mut known) = (Vec::new(), HashSet::new());
         while let Some(key) = map.next_key_seed(self.clone())? {
-            let key = match key {
-                Node::Text(key) => key,
-                Node::Bool(key) => key.to_string(),
-                Node::Number(key) => key.to_string(),
-                _ => return Err(A::Error::custom("a key that is no text")),
-            };
-            if entries.iter().any(|(known, _)| *known == key) {
+            let key = key.written().ok_or_else(|| A::Error::custom("a key that is no text"))?;
+            if key == "<<" {
+                return Err(A::Error::custom("a merge key (<<) is not read: write out what it brings"));
+            }
+            if !known.insert(key.clone()) {
                 return Err(A::Error::custom(format!("the key {key:?} stands twice in one place")));
             }
             entries.push((key, map.next_value_seed(self.clone())?));
@@ -174,6 +183,20 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_no_text() {
+        let found = documents("\u{feff}a: b\n").unwrap();
+        assert_eq!(found[0].get("a").and_then(Node::text), Some("b"));
+    }
+
+    #[test]
+    fn a_map_of_many_keys() {
+        let text = (0..20_000).map(|key| format!("{key}: 1\n")).collect::<Vec<_>>().concat();
+        let begun = Instant::now();
+        assert_eq!(documents(&text).unwrap()[0].entries().len(), 20_000);
+        assert!(begun.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
     fn an_anchor_may_be_used_and_a_bomb_may_not() {
         let found = documents("a: &x {k: v}\nb: *x\n").unwrap();
         assert_eq!(found[0].get("b").and_then(|b| b.get("k")).and_then(Node::text), Some("v"));
@@ -198,6 +221,7 @@ mod tests {
             (&"x".repeat(LARGEST_FILE + 1), "larger than 1 MiB"),
             (&"[".repeat(10_000), ""),
             ("{[a]: b}", "no text"),
+            ("a: &a {b: c}\nd: {<<: *a}\n", "merge key"),
         ] {
             let said = documents(text).unwrap_err();
             assert!(said.contains(why), "{why}: {said}");

@@ -13,7 +13,7 @@ async fn usage_and_files() -> Result<()> {
         ("a: 1\na: 2\n", "twice"),
         ("kind: Service\n", "neither a ScaledObject nor a ScaledJob"),
         (&"#".repeat(1024 * 1024 + 1), "larger than 1 MiB"),
-        (&format!("a: &a [{}]\n{}", "x,".repeat(300), "- *a\n".repeat(300)), ""),
+        (&format!("a: &a [{}]\nb: [{}]\n", "x,".repeat(300), "*a, ".repeat(300)), "perhaps by aliases"),
     ];
     for (text, words) in rows {
         let (_kept, path) = file(text)?;
@@ -28,6 +28,22 @@ async fn usage_and_files() -> Result<()> {
     expect(&explain(&[&path], &[]).await?, 64, &["REDIS_SENTINEL_HOST", "--sample"])?;
     let wrong = [("REDIS_DB", "four"), ("SCALER_ALLOWED_SENTINELS", "a")];
     expect(&explain(&[&path, sample[0], sample[1]], &wrong).await?, 64, &["REDIS_DB", "SCALER_ALLOWED_SENTINELS"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_written_is_a_failure() -> Result<()> {
+    let (_kept, path) = file(&format!("\u{feff}{}", manifest("metric: backlog")))?;
+    let own = std::env::current_exe()?;
+    let scaler = own.parent().and_then(|deps| deps.parent()).map(|folder| folder.join("stream-scaler"));
+    let scaler = scaler.unwrap_or_default().display().to_string();
+    let environment = [("SCALER", scaler.as_str()), ("MANIFESTS", &path)];
+    let explain = "\"$SCALER\" explain \"$MANIFESTS\" --sample lag=12";
+    for command in [explain, &format!("{explain} -o json"), "\"$SCALER\" completions bash"] {
+        let mut program = Program::command("/bin/sh", &["-c", &format!("{command} > /dev/full")], &environment)?;
+        let code = program.exit_code(PATIENCE).await?;
+        ensure!(code == 1, "{command}: {code}: {}", program.tail());
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

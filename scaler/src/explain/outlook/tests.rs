@@ -21,7 +21,7 @@ fn told(object: &Object, metadata: &[(&str, &str)], sample: &str, replicas: Opti
     };
     let present = Present { replicas, pending_jobs: 0 };
     let judged = judge(object, &look, present);
-    let outlook = outlook(object, &[look], std::slice::from_ref(&judged), present);
+    let outlook = outlook(object, &[look], std::slice::from_ref(&judged), &[], present);
     (judged, outlook)
 }
 
@@ -65,6 +65,17 @@ fn with_replicas_the_tolerance_counts() {
 }
 
 #[test]
+fn what_is_said_of_the_tolerance() {
+    let wanted = |sample, replicas| {
+        let lines = told(&object(""), &[], sample, replicas).0.lines;
+        lines.into_iter().find(|(name, _)| *name == "wanted").unwrap().1
+    };
+    assert_eq!(wanted("lag=15", Some(2)), "2 = 15 / 10, rounded up");
+    assert_eq!(wanted("lag=19", Some(2)), "2: 19 / 10 is within a tenth of the 2 that there are");
+    assert_eq!(wanted("lag=15", None), "2 = 15 / 10, rounded up");
+}
+
+#[test]
 fn idle_and_least_replicas() {
     let idle = self::object("  idleReplicaCount: 0\n  minReplicaCount: 2\n");
     assert_eq!(result(&idle, &[], "lag=0", Some(2)), Some(0));
@@ -73,6 +84,9 @@ fn idle_and_least_replicas() {
     assert!(outlook.now.starts_with("from 0 to 2 at the next poll, in up to 30 s"), "{}", outlook.now);
     let least = self::object("  minReplicaCount: 2\n");
     assert_eq!(told(&least, &[], "lag=0", None).1.idle, "never: minReplicaCount is 2");
+    let (_, outlook) = told(&least, &[], "lag=30", None);
+    assert_eq!((outlook.result, outlook.now.as_str()), (Some(3), "3 replicas; the autoscaler stays within 2 and 100"));
+    assert_eq!(outlook.on_errors, "the replicas stay as they are");
 }
 
 #[test]
@@ -92,7 +106,14 @@ fn errors_by_the_fallback() {
             Some(5),
             "at least 1 (now 5)",
         ),
-        ("  fallback: {failureThreshold: 4, replicas: 0}\n", Some(5), "(now 0)"),
+        ("  fallback: {failureThreshold: 4, replicas: 0}\n", Some(5), "to zero after the cooldown; after 5"),
+        (
+            "  fallback: {failureThreshold: 4, replicas: 0, behavior: currentReplicas}\n",
+            Some(5),
+            "to zero after the cooldown",
+        ),
+        ("  minReplicaCount: 2\n  fallback: {failureThreshold: 4, replicas: 0}\n", Some(5), "0 replicas (now 2)"),
+        ("  minReplicaCount: 2\n  fallback: {failureThreshold: 2, replicas: 1}\n", None, "(about 30 s): 1 replica"),
         (
             "  fallback: {failureThreshold: 2, replicas: 1}\n",
             None,
@@ -106,10 +127,27 @@ fn errors_by_the_fallback() {
 }
 
 #[test]
-fn a_paused_object_does_nothing() {
+fn a_paused_object_stays_where_it_is_held() {
     let mut object = object("");
-    object.paused = true;
+    object.pause.all = Some(Held::AsItIs);
     let (_, outlook) = told(&object, &[], "lag=100", None);
-    assert_eq!(outlook.result, None);
-    assert!(outlook.now.starts_with("nothing"));
+    assert_eq!((outlook.result, outlook.idle.as_str()), (None, "not while it is paused"));
+    assert!(outlook.now.starts_with("nothing"), "{}", outlook.now);
+    object.pause.all = Some(Held::At(3));
+    let (_, outlook) = told(&object, &[], "lag=0", Some(1));
+    assert_eq!(outlook.result, Some(3));
+    assert!(outlook.now.starts_with("3 replicas"), "{}", outlook.now);
+}
+
+#[test]
+fn an_object_paused_in_one_direction() {
+    let mut object = object("");
+    object.pause.scale_in = true;
+    let (_, outlook) = told(&object, &[], "lag=0", Some(3));
+    assert_eq!((outlook.result, outlook.idle.as_str()), (Some(3), "not while paused-scale-in is there"));
+    assert!(outlook.now.contains("none is taken away"), "{}", outlook.now);
+    object.pause = Pause { scale_out: true, ..Pause::default() };
+    let (_, outlook) = told(&object, &[], "lag=100", Some(0));
+    assert_eq!(outlook.result, Some(0));
+    assert!(outlook.now.contains("none is added"), "{}", outlook.now);
 }

@@ -36,7 +36,7 @@ fn the_manifest_of_the_repository_is_in_order() {
     assert_eq!(said(GOOD), Vec::<String>::new());
     let report = report(GOOD, "pending=12,lag=30", present(None));
     let outlook = report.objects[0].outlook.as_ref().unwrap();
-    assert_eq!((outlook.active, outlook.result), (true, Some(5)));
+    assert_eq!((outlook.active, outlook.result), (Some(true), Some(5)));
     assert!(outlook.now.starts_with("from 0 to 1 at once (pushed), then 5 replicas"), "{}", outlook.now);
     assert!(outlook.on_errors.contains("after 5 failures"), "{}", outlook.on_errors);
     assert!(!report.is_refused());
@@ -100,6 +100,12 @@ fn what_is_odd() {
         ("    behavior: currentReplicasIfHigher\n", "", "warning spec.fallback.behavior"),
         ("behavior: currentReplicasIfHigher", "behavior: currentReplicasIfLower", "warning spec.fallback.behavior"),
         ("replicas: 1\n    behavior: currentReplicasIfHigher", "replicas: 0", "warning spec.fallback.replicas"),
+        ("replicas: 1\n", "replicas: 0\n", "warning spec.fallback.replicas"),
+        (
+            "replicas: 1\n    behavior: currentReplicasIfHigher",
+            "replicas: 0\n    behavior: currentReplicas",
+            "warning spec.fallback.replicas",
+        ),
         ("replicas: 1", "replicas: 9", "warning spec.fallback.replicas"),
         ("failureThreshold: 4", "failureThreshold: 0", "note spec.fallback.failureThreshold"),
         (
@@ -177,6 +183,39 @@ fn jobs_that_would_be_created() {
 }
 
 #[test]
+fn custom_without_a_number_is_default() {
+    let field = "warning spec.scalingStrategy.customScalingRunningJobPercentage";
+    let with =
+        |more: &str| job("custom", "target: '1'").replace("strategy: custom", &format!("strategy: custom{more}"));
+    for (more, odd, expected) in [
+        ("", true, 4),
+        (", customScalingRunningJobPercentage: half", true, 4),
+        (", customScalingRunningJobPercentage: '0.5'", false, 5),
+    ] {
+        let text = with(more);
+        assert_eq!(said(&text).contains(&field.to_owned()), odd, "{more}");
+        let report = report(&text, "lag=6", present(Some(2)));
+        assert_eq!(report.objects[0].outlook.as_ref().unwrap().result, Some(expected), "{more}");
+    }
+}
+
+#[test]
+fn several_triggers_of_a_job() {
+    let second =
+        "    - {type: external, metadata: {scalerAddress: 'stream-scaler.s:6000', target: '2', metric: pending}}";
+    // 9 unfinished, 3 for each job; 8 pending, 2 for each.
+    let text = format!("{}{second}\n", job("default", "target: '3'").trim_start());
+    let result = |word: &str| {
+        let text = text.replace("strategy: default", &format!("strategy: default, multipleScalersCalculation: {word}"));
+        report(&text, "pending=8,lag=1", present(None)).objects[0].outlook.as_ref().unwrap().result
+    };
+    let words = ["max", "min", "avg", "sum"];
+    assert_eq!(words.map(result), [Some(3), Some(4), Some(4), Some(7)]);
+    let wrong = text.replace("strategy: default", "multipleScalersCalculation: most");
+    assert!(said(&wrong).contains(&"error spec.scalingStrategy.multipleScalersCalculation".to_owned()));
+}
+
+#[test]
 fn what_keda_s_own_trigger_would_become() {
     let text = "
 apiVersion: keda.sh/v1alpha1
@@ -209,10 +248,77 @@ spec:
 }
 
 #[test]
+fn keda_s_own_trigger_of_a_job() {
+    let text = |strategy, target: &str| {
+        let keys = format!("sentinelMaster: mymaster, stream: t, {target}");
+        job(strategy, &keys).replace("type: external", "type: redis-sentinel-streams")
+    };
+    let odd = "warning spec.triggers[0].metadata.jobScalingStrategy".to_owned();
+    let lag = text("accurate", "consumerGroup: g, lagCount: '3'");
+    assert_eq!(said(&lag), Vec::<String>::new());
+    let report = report(&lag, "pending=3,lag=9", present(None));
+    let told = &report.objects[0].triggers[0];
+    assert_eq!(told.migrated.as_ref().unwrap().kind, "external");
+    assert_eq!(told.judged.as_ref().unwrap().metric, "lag");
+    assert_eq!(report.objects[0].outlook.as_ref().unwrap().result, Some(3));
+    assert!(said(&text("accurate", "streamLength: '3'")).contains(&odd), "every entry is counted, finished ones too");
+}
+
+#[test]
 fn what_stands_in_a_variable_is_not_known() {
     let text = with("target: \"10\"", "targetFromEnv: TARGET");
     assert_eq!(said(&text), ["note spec.triggers[0].metadata.targetFromEnv"]);
     assert_eq!(report(&text, "lag=30", present(None)).objects[0].outlook.as_ref().unwrap().result, Some(3));
+}
+
+#[test]
+fn the_other_half_of_what_stands_in_a_variable() {
+    for (pairs, note) in [
+        ("hosts: a, portsFromEnv: P", "hosts"),
+        ("ports: '1', hostsFromEnv: H", "ports"),
+        ("host: a, portFromEnv: P", "host"),
+        ("port: '1', hostFromEnv: H", "port"),
+        ("pendingPoisonAfter: '3', pendingOrphanedAfterFromEnv: O", "pendingPoisonAfter"),
+    ] {
+        let said = said(&job("default", pairs));
+        assert!(said.iter().all(|said| said.starts_with("note ")), "{pairs}: {said:?}");
+        assert!(said.contains(&format!("note spec.triggers[0].metadata.{note}")), "{pairs}: {said:?}");
+    }
+    let refused = said(&job("default", "hosts: a, targetFromEnv: T"));
+    assert!(refused.contains(&"error spec.triggers[0].metadata.hosts".to_owned()), "{refused:?}");
+    let report =
+        report(&job("default", "pendingOrphanedAfter: 2m, pendingPoisonAfterFromEnv: P"), "lag=1", present(None));
+    assert!(
+        report.objects[0].triggers[0].judged.as_ref().unwrap().lines.iter().any(|(_, text)| text.contains("orphaned"))
+    );
+}
+
+#[test]
+fn what_should_be_a_text_keeps_its_meaning() {
+    let field = "spec.triggers[0].metadata.unsafeSsl";
+    for (value, warned) in [("false", false), ("true", true)] {
+        let said = said(&with("metric: backlog", &format!("unsafeSsl: {value}")));
+        assert!(said.contains(&format!("error {field}")), "{said:?}");
+        assert_eq!(said.contains(&format!("warning {field}")), warned, "{said:?}");
+    }
+    assert!(
+        !said(&with("metric: backlog", "enableTLS: false"))
+            .contains(&"note spec.triggers[0].metadata.enableTLS".to_owned())
+    );
+}
+
+#[test]
+fn a_trigger_that_is_not_judged_leaves_it_open() {
+    let cron = with("    - type: external-push", "    - type: cron\n    - type: external-push");
+    let outlook = |text: &str, sample| report(text, sample, present(Some(2))).objects[0].outlook.clone().unwrap();
+    let quiet = outlook(&cron, "lag=0");
+    assert_eq!((quiet.active, quiet.result), (None, None));
+    assert!(quiet.now.starts_with("as here, unless trigger 0 is active: 0 replicas"), "{}", quiet.now);
+    let busy = outlook(&cron, "lag=30");
+    assert_eq!((busy.active, busy.result), (Some(true), Some(3)));
+    let never_idle = outlook(&cron.replace("minReplicaCount: 0", "minReplicaCount: 1"), "lag=0");
+    assert!(never_idle.now.starts_with("as here, unless trigger 0 asks for more: 1 replica"), "{}", never_idle.now);
+    assert_eq!(outlook(GOOD, "lag=0").active, Some(false));
 }
 
 #[test]
