@@ -16,8 +16,10 @@ use crate::incident::{Incident, STEP, artifact_key, record_key};
 pub enum Begun {
     /// Nobody has sent it.
     Queued,
-    /// It was offered to Redis before, with or without an answer: a worker may have sent it.
+    /// It was offered to Redis before, with or without an answer: a worker may have sent it, perhaps just now.
     Offered,
+    /// The same, under a history that Redis has left just now: a worker may have sent it then, and not since.
+    OfferedEarlier,
     /// It was sent directly and no answer came.
     Unanswered,
     /// A direct run, known by its task.
@@ -35,6 +37,7 @@ pub fn publish<'a>(
     let (state, run, via) = match begun {
         Begun::Queued => ("queued", None, "stream"),
         Begun::Offered => ("sending", None, "stream"),
+        Begun::OfferedEarlier => ("offered", None, "stream"),
         Begun::Unanswered => ("sending", None, "direct"),
         Begun::Accepted(run) => ("accepted", Some(run), "direct"),
     };

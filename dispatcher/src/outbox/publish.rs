@@ -1,8 +1,8 @@
 //! The loops that heal: every open incident is offered to Redis again and again, until it has ended. What Redis has
 //! forgotten goes onto the stream anew; what it knows stays as it is.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use daemon::Lifecycle;
@@ -26,6 +26,8 @@ const APPLY_WITHIN: Duration = Duration::from_secs(2);
 const APART: Duration = Duration::from_secs(3);
 /// From one look at what is not published to the next, while nothing calls.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A history is new for so long: the first round puts back what the one before it had.
+const NEW_FOR: Duration = Duration::from_secs(10);
 /// Calls of one round trip at most.
 const BATCH: usize = 100;
 
@@ -50,6 +52,8 @@ pub struct Publisher {
     metrics: Metrics,
     wait_for_replicas: usize,
     well: AtomicBool,
+    /// Redis' history, and since when another one is gone, if this process has seen that.
+    history: Mutex<(String, Option<Instant>)>,
 }
 
 impl Publisher {
@@ -63,8 +67,8 @@ impl Publisher {
     ) -> Arc<Self> {
         let outcomes = Outcomes::new(Arc::clone(&names), Arc::clone(&outbox), metrics.clone());
         let tombstones = Tombstones::new(Arc::clone(&names), Arc::clone(&outbox), metrics.clone());
-        let well = AtomicBool::new(true);
-        Arc::new(Self { link, names, outbox, outcomes, tombstones, metrics, wait_for_replicas, well })
+        let (well, history) = (AtomicBool::new(true), Mutex::default());
+        Arc::new(Self { link, names, outbox, outcomes, tombstones, metrics, wait_for_replicas, well, history })
     }
 
     /// The connection.
@@ -106,12 +110,14 @@ impl Publisher {
             return batch.iter().map(|_| Offered::No).collect();
         }
         let deadline = session.redis_now_ms() + i64::try_from(APPLY_WITHIN.as_millis()).unwrap_or(i64::MAX);
+        let earlier = self.is_new_history(session);
         let calls: Vec<_> = batch
             .iter()
             .zip(&before)
             .map(|(incident, mark)| {
                 let mark = mark.as_ref();
-                let begun = mark.map_or(Begun::Queued, |mark| begun(mark.offer_so_far(), mark.direct.as_ref()));
+                let begun =
+                    mark.map_or(Begun::Queued, |mark| begun(mark.offer_so_far(), mark.direct.as_ref(), earlier));
                 publish::publish(&self.names, incident, &begun, deadline, rerun)
             })
             .collect();
@@ -132,6 +138,18 @@ impl Publisher {
             self.outbox.end_offer(&incident.workflow_id, offer);
         }
         results
+    }
+
+    /// Redis has left another history a moment ago: what it does not know was lost with that. Later a record that is
+    /// missing was evicted or deleted, and its incident may have been sent just now.
+    fn is_new_history(&self, session: &Session) -> bool {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if history.0 != session.replid() {
+            let opened = Instant::now().checked_sub(session.age());
+            let left = opened.filter(|_| !history.0.is_empty());
+            *history = (session.replid().to_owned(), left);
+        }
+        history.1.is_some_and(|left| left.elapsed() < NEW_FOR)
     }
 
     fn judge(&self, result: Result<Published, Error>) -> Offered {
@@ -340,11 +358,12 @@ impl Publisher {
 }
 
 /// What a record that is created now has to say.
-fn begun(offer: Offer, direct: Option<&Sent>) -> Begun {
+fn begun(offer: Offer, direct: Option<&Sent>, earlier: bool) -> Begun {
     match (direct, offer) {
         (Some(Sent { run, stage: Stage::Running | Stage::Ended(_) }), _) => Begun::Accepted(run.clone()),
         (Some(_), _) => Begun::Unanswered,
         (None, Offer::Never) => Begun::Queued,
+        (None, Offer::Unanswered | Offer::Confirmed) if earlier => Begun::OfferedEarlier,
         (None, Offer::Unanswered | Offer::Confirmed) => Begun::Offered,
     }
 }

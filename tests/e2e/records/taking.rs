@@ -262,7 +262,9 @@ async fn a_clock_that_jumps_makes_no_run_older_than_its_renewals() -> Result<()>
 #[tokio::test]
 async fn what_was_offered_under_another_history_was_not_sent_in_this_one() -> Result<()> {
     let desk = Desk::open().await?;
-    for (number, begun, sent) in [("1", Begun::Offered, false), ("2", Begun::Unanswered, true)] {
+    for (number, begun, sent) in
+        [("1", Begun::OfferedEarlier, false), ("2", Begun::Unanswered, true), ("3", Begun::Offered, true)]
+    {
         let incident = incident(number);
         desk.publish(&incident, &begun).await?;
         let entry = desk.read(&desk.a).await?;

@@ -2,6 +2,7 @@
 -- KEYS: record, stream, artifact.
 -- ARGV: group, deadline (ms), final ttl (s), artifact ttl (s), state if absent, message id, context id,
 --       task id, wire, agent, via, artifact text, rerun after (ms, 0: never), entry fields...
+-- The state 'offered' is 'sending', by whomever under an earlier history, and not since: the record names no history.
 -- Answers {expired} {newer} {published, id} {republished, id} {rerun, id} {duplicate, state}.
 local stamp = now_ms()
 if stamp > tonumber(ARGV[2]) then return { 'expired' } end
@@ -18,9 +19,8 @@ local rec = record(KEYS[1], 'state', 'entry_id', 'stream', 'message_id', 'update
 if rec and rec.newer then return { 'newer' } end
 if not rec then
   local id = add()
-  -- What was offered before may have been sent, under an earlier history and not since.
-  local earlier = ARGV[5] == 'sending' and ARGV[11] == 'stream'
-  redis.call('HSET', KEYS[1], 'v', 1, 'state', ARGV[5], 'entry_id', id, 'stream', KEYS[2], 'replid', earlier and '' or replid(),
+  local earlier = ARGV[5] == 'offered'
+  redis.call('HSET', KEYS[1], 'v', 1, 'state', earlier and 'sending' or ARGV[5], 'entry_id', id, 'stream', KEYS[2], 'replid', earlier and '' or replid(),
     'message_id', ARGV[6], 'context_id', ARGV[7], 'task_id', ARGV[8], 'wire', ARGV[9], 'agent', ARGV[10],
     'via', ARGV[11], 'attempts', ARGV[5] == 'queued' and 0 or 1, 'owner', '', 'updated_at', stamp)
   if ARGV[5] == 'accepted' then redis.call('HSET', KEYS[1], 'accepted_at', stamp) end
