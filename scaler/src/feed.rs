@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::events::Listening;
-use crate::reading::{Counts, State, Trouble, Verdict};
-use crate::trigger::Source;
+use crate::reading::{Activity, Counts, State, Trouble, Verdict};
+use crate::trigger::{Source, Trigger};
 
 /// How long a request waits for the first reading. KEDA sets no deadline of its own and must have an answer
 /// within 1.5 s.
@@ -66,9 +66,9 @@ impl Feed {
         Self { _listening: Some(listening), ..self }
     }
 
-    /// What is known now, without waiting.
-    pub fn verdict(&self) -> Verdict {
-        self.look().1
+    /// Whether there is work for `trigger` now, without waiting.
+    pub fn activity(&self, trigger: &Trigger) -> Activity {
+        self.states.borrow().activity(trigger, Instant::now().into_std())
     }
 
     fn look(&self) -> (State, Verdict) {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
 use crate::pace::Pace;
-use crate::reading::{Trouble, Verdict};
+use crate::reading::Activity;
 use crate::trigger::Trigger;
 
 /// `true` is repeated this often while there is work.
@@ -59,18 +59,13 @@ impl Push {
     /// `None` ends the stream.
     pub async fn next(&mut self) -> Option<bool> {
         loop {
-            let verdict = self.feed.verdict();
-            let end = self.end(&verdict);
-            let active = match verdict {
-                Verdict::Known(counts) => Some(counts.active(&self.trigger)),
-                Verdict::Failed(_) | Verdict::Unknown => None,
+            let (activity, now) = (self.feed.activity(&self.trigger), Instant::now());
+            let end = self.end(activity, now);
+            let due = match activity {
+                Activity::Known(true) => self.true_due(now),
+                Activity::Known(false) if self.told != Some(false) => return self.tell(false),
+                Activity::Known(false) | Activity::Refused | Activity::Unknown => end,
             };
-            let due = match active {
-                Some(true) => self.true_due(),
-                Some(false) if self.told != Some(false) => return self.tell(false),
-                Some(false) | None => end,
-            };
-            let now = Instant::now();
             if end <= now {
                 return None;
             }
@@ -85,25 +80,25 @@ impl Push {
         }
     }
 
-    /// When the stream ends if the verdict stays.
-    fn end(&mut self, verdict: &Verdict) -> Instant {
-        let for_long = match verdict {
-            Verdict::Known(_) => {
+    /// When the stream ends if that stays.
+    fn end(&mut self, activity: Activity, now: Instant) -> Instant {
+        let for_long = match activity {
+            Activity::Known(_) => {
                 self.blind_since = None;
                 return self.ends;
             }
-            Verdict::Failed(Trouble::Configuration(_)) => REFUSED_FOR,
-            Verdict::Failed(_) | Verdict::Unknown => BLIND_FOR,
+            Activity::Refused => REFUSED_FOR,
+            Activity::Unknown => BLIND_FOR,
         };
-        let since = *self.blind_since.get_or_insert_with(Instant::now);
+        let since = *self.blind_since.get_or_insert(now);
         self.ends.min(since + for_long)
     }
 
-    fn true_due(&self) -> Instant {
+    fn true_due(&self, now: Instant) -> Instant {
         if self.told == Some(true) {
             return self.repeat;
         }
-        self.pace.free_at().map_or_else(Instant::now, Instant::from_std)
+        self.pace.free_at().map_or(now, Instant::from_std)
     }
 
     fn tell(&mut self, active: bool) -> Option<bool> {

@@ -8,6 +8,8 @@ mod counts;
 
 pub use counts::{Counts, Held, Sorted, as_float};
 
+use crate::trigger::Trigger;
+
 /// A reading older than this is no answer.
 pub const FRESH_FOR: Duration = Duration::from_millis(1500);
 
@@ -82,6 +84,17 @@ pub enum Verdict {
     Unknown,
 }
 
+/// What a trigger may be told of its activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// This.
+    Known(bool),
+    /// Nothing: Redis refuses until somebody changes a setting.
+    Refused,
+    /// Nothing for the time being.
+    Unknown,
+}
+
 impl Verdict {
     /// Whether it gives every trigger the same activity, but for the steps in which entries grow idle.
     pub fn is_like(&self, other: &Self) -> bool {
@@ -114,23 +127,45 @@ impl State {
         self.trouble.as_ref()
     }
 
-    /// What to answer at `now`. A fresh reading outlives a passing failure, never a refusal and never its connection.
+    /// What to answer at `now`.
     pub fn verdict(&self, now: Instant) -> Verdict {
-        if let Some(trouble @ Trouble::Configuration(_)) = &self.trouble {
-            return Verdict::Failed(trouble.clone());
-        }
-        let usable =
-            |reading: &&Reading| now.saturating_duration_since(reading.at) <= FRESH_FOR && reading.origin.is_open();
-        match (self.last_good.as_ref().filter(usable), &self.trouble) {
-            (Some(reading), _) => Verdict::Known(self.held_up(&reading.counts, now)),
-            (None, Some(trouble)) => Verdict::Failed(trouble.clone()),
-            (None, None) => Verdict::Unknown,
+        match self.usable(now) {
+            Ok(counts) => {
+                let least = self.floors(now).map(Arc::clone).collect();
+                Verdict::Known(Counts { least, ..counts.clone() })
+            }
+            Err(Some(trouble)) => Verdict::Failed(trouble.clone()),
+            Err(None) => Verdict::Unknown,
         }
     }
 
-    fn held_up(&self, counts: &Counts, now: Instant) -> Counts {
-        let before = self.before.iter().filter(|(_, since)| is_held(*since, now));
-        Counts { least: before.map(|(counts, _)| Arc::clone(counts)).collect(), ..counts.clone() }
+    /// Whether there is work for `trigger` at `now`: what [`State::verdict`] and [`Counts::active`] say. Thousands of
+    /// push streams ask at once, so nothing is copied.
+    pub fn activity(&self, trigger: &Trigger, now: Instant) -> Activity {
+        match self.usable(now) {
+            Ok(counts) => {
+                Activity::Known(counts.active(trigger) || self.floors(now).any(|least| least.active(trigger)))
+            }
+            Err(Some(Trouble::Configuration(_))) => Activity::Refused,
+            Err(_) => Activity::Unknown,
+        }
+    }
+
+    /// A fresh reading outlives a passing failure, never a refusal and never its connection.
+    fn usable(&self, now: Instant) -> Result<&Counts, Option<&Trouble>> {
+        if let Some(trouble @ Trouble::Configuration(_)) = &self.trouble {
+            return Err(Some(trouble));
+        }
+        let is_usable =
+            |reading: &&Reading| now.saturating_duration_since(reading.at) <= FRESH_FOR && reading.origin.is_open();
+        match self.last_good.as_ref().filter(is_usable) {
+            Some(reading) => Ok(&reading.counts),
+            None => Err(self.trouble.as_ref()),
+        }
+    }
+
+    fn floors(&self, now: Instant) -> impl Iterator<Item = &Arc<Counts>> {
+        self.before.iter().filter(move |(_, since)| is_held(*since, now)).map(|(counts, _)| counts)
     }
 }
 
