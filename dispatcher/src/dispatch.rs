@@ -20,3 +20,5 @@ pub mod routes;
 pub mod scripts;
 mod send;
 mod waits;
+
+pub(crate) use send::was_answered;

@@ -77,6 +77,7 @@ class Executor(AgentExecutor):
             contextId=context.context_id,
             text=text,
             continued=bool(task),
+            metadata=context.message.metadata or {},
         )
         if task and task.status.state == TaskState.input_required:
             text = "echo continued " + text

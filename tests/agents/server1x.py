@@ -6,6 +6,7 @@ from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes
 from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
 from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill, Part, TaskState
+from google.protobuf.json_format import MessageToDict
 from starlette.applications import Starlette
 
 import serving
@@ -73,6 +74,7 @@ class Executor(AgentExecutor):
             contextId=context.context_id,
             text=text,
             continued=bool(task),
+            metadata=MessageToDict(context.message.metadata),
         )
         if task and task.status.state == TaskState.TASK_STATE_INPUT_REQUIRED:
             text = "echo continued " + text

@@ -144,6 +144,7 @@ mod tests {
             context_id: None,
             text: format!("test alert {number:016x} [agent: echo]"),
             continued: false,
+            metadata: serde_json::Map::new(),
         }
     }
 

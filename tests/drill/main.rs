@@ -23,6 +23,7 @@ mod runs;
 mod schedule;
 mod stage;
 
+use kinds::Sight;
 use line_tests::screen::{Screen, print};
 use line_tests::signals::unless_interrupted;
 use options::Options;
@@ -88,9 +89,10 @@ fn summed_up(
     let counted = stage.lives.doubles();
     let mut complaints = played.verdict.complaints();
     complaints.extend(played.problem);
-    let doubled = played.verdict.doubled();
-    if counted + 0.5 < f64::from(u32::try_from(doubled).unwrap_or(u32::MAX)) {
-        complaints.push(format!("{doubled} further runs, of which the product counted {counted}"));
+    let marked = played.verdict.marked;
+    if counted + 0.5 < f64::from(u32::try_from(marked).unwrap_or(u32::MAX)) {
+        complaints
+            .push(format!("{marked} runs were marked as possible further ones, and the product counted {counted}"));
     }
     Report {
         seed,
@@ -116,9 +118,12 @@ fn show(report: &Report, options: &Options, screen: &Screen) -> Result<()> {
         verdict.settled, verdict.dead, verdict.parked, verdict.unrecorded
     ))?;
     print(&format!(
-        "further runs: {}, of which the product counted {}\n",
-        verdict.doubled(),
-        report.counted_by_product
+        "further runs: {} at the agent that lists, {} at the blind one\n\
+         sends that the product counted as possible further runs: {}, of which {} ran\n",
+        verdict.doubled_at(Sight::Listing),
+        verdict.doubled_at(Sight::Blind),
+        report.counted_by_product,
+        verdict.marked
     ))?;
     if report.plain_acknowledged > 0 {
         print(&format!(

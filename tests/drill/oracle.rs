@@ -47,6 +47,8 @@ pub(crate) struct Posted {
 pub(crate) struct Ran {
     pub(crate) fingerprint: String,
     pub(crate) at: f64,
+    /// Its message said that it may be a further run of its incident.
+    pub(crate) marked: bool,
 }
 
 /// What Redis has of an incident in the end.
@@ -120,6 +122,8 @@ pub(crate) struct Finding {
     pub(crate) fault: Option<usize>,
     /// Runs beyond the first.
     pub(crate) extra: usize,
+    /// Runs beyond the first whose message did not say so.
+    pub(crate) unsaid: usize,
 }
 
 /// The oracle's answer.
@@ -135,6 +139,10 @@ pub(crate) struct Verdict {
     pub(crate) allowed: Vec<Finding>,
     /// Ran more than once without such a reason.
     pub(crate) unallowed: Vec<Finding>,
+    /// Ran more than once, and more than one message did not say that it may be a further run.
+    pub(crate) unsaid: Vec<Finding>,
+    /// Runs whose message said so.
+    pub(crate) marked: usize,
     /// Ran, and its record is there and not final.
     pub(crate) unfinished: Vec<Finding>,
     /// A dead letter for a reason that neither its order nor an agent's fault explains.
@@ -153,11 +161,18 @@ impl Verdict {
         self.allowed.iter().chain(&self.unallowed).map(|finding| finding.extra).sum()
     }
 
+    /// Those at one agent.
+    pub(crate) fn doubled_at(&self, sight: Sight) -> usize {
+        let all = self.allowed.iter().chain(&self.unallowed);
+        all.filter(|finding| finding.agent == sight.agent()).map(|finding| finding.extra).sum()
+    }
+
     /// What the drill must not show, one by one.
-    pub(crate) fn bad(&self) -> [(&'static str, &[Finding]); 6] {
+    pub(crate) fn bad(&self) -> [(&'static str, &[Finding]); 7] {
         [
             ("lost", &self.lost),
             ("doubled", &self.unallowed),
+            ("unsaid", &self.unsaid),
             ("unfinished", &self.unfinished),
             ("crowded", &self.crowded),
             ("copied", &self.copied),
@@ -170,6 +185,7 @@ impl Verdict {
         let counts = [
             (self.lost.len(), "lost"),
             (self.unallowed.len(), "ran more than once without a fault that allows it"),
+            (self.unsaid.len(), "ran more than once, and the product did not say that they might"),
             (self.unfinished.len(), "never became final"),
             (self.crowded.len(), "have more entries than the bound"),
             (self.copied.len(), "have more than one dead letter or parked copy"),
@@ -231,29 +247,30 @@ pub(crate) fn waits(faults: &mut [Injected], posted: &[Posted], ran: &[Ran]) {
 
 /// Everything that is known, weighed.
 pub(crate) fn judge(posted: &[Posted], ran: &[Ran], books: &HashMap<String, Book>, faults: &[Injected]) -> Verdict {
-    let mut runs: HashMap<&str, Vec<f64>> = HashMap::new();
+    let mut runs: HashMap<&str, Vec<&Ran>> = HashMap::new();
     for run in ran {
-        runs.entry(&run.fingerprint).or_default().push(run.at);
+        runs.entry(&run.fingerprint).or_default().push(run);
     }
-    let mut verdict = Verdict::default();
+    let mut verdict = Verdict { marked: ran.iter().filter(|run| run.marked).count(), ..Verdict::default() };
     for alert in posted {
-        let mut times = runs.remove(alert.fingerprint.as_str()).unwrap_or_default();
-        times.sort_by(f64::total_cmp);
+        let mut runs = runs.remove(alert.fingerprint.as_str()).unwrap_or_default();
+        runs.sort_by(|one, other| one.at.total_cmp(&other.at));
         let book = books.get(&alert.incident).cloned().unwrap_or_default();
-        weigh(&mut verdict, alert, times, &book, faults);
+        weigh(&mut verdict, alert, &runs, &book, faults);
     }
     verdict
 }
 
-fn weigh(verdict: &mut Verdict, alert: &Posted, times: Vec<f64>, book: &Book, faults: &[Injected]) {
+fn weigh(verdict: &mut Verdict, alert: &Posted, runs: &[&Ran], book: &Book, faults: &[Injected]) {
     let finding = Finding {
         incident: alert.incident.clone(),
         fingerprint: alert.fingerprint.clone(),
         agent: alert.sight.agent(),
         order: alert.order.clone(),
         posted: alert.at,
-        extra: times.len().saturating_sub(1),
-        runs: times,
+        extra: runs.len().saturating_sub(1),
+        unsaid: runs.iter().filter(|run| !run.marked).count().saturating_sub(1),
+        runs: runs.iter().map(|run| run.at).collect(),
         state: book.state.clone(),
         reason: book.reason.clone(),
         fault: None,
@@ -263,6 +280,9 @@ fn weigh(verdict: &mut Verdict, alert: &Posted, times: Vec<f64>, book: &Book, fa
     }
     if finding.extra > 0 {
         double(verdict, &finding, alert, faults);
+    }
+    if finding.unsaid > 0 {
+        verdict.unsaid.push(finding.clone());
     }
     if book.entries > MOST_ENTRIES {
         verdict.crowded.push(finding.clone());

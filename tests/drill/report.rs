@@ -3,14 +3,16 @@
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::oracle::{Injected, Verdict};
+use crate::kinds::Sight;
+use crate::oracle::{Finding, Injected, Verdict};
 
-const HEADINGS: [&str; 11] = [
+const HEADINGS: [&str; 12] = [
     "fault",
     "times",
     "lost",
     "doubled",
-    "allowed",
+    "allowed, listing",
+    "allowed, blind",
     "resume median",
     "resume longest",
     "longest wait",
@@ -47,8 +49,9 @@ pub(crate) struct Row {
     pub(crate) lost: usize,
     /// Further runs that the fault table does not allow.
     pub(crate) doubled: usize,
-    /// Those that it allows.
-    pub(crate) allowed: usize,
+    /// Those that it allows, at each agent.
+    pub(crate) allowed_listing: usize,
+    pub(crate) allowed_blind: usize,
     /// Milliseconds.
     pub(crate) resume_median: Option<f64>,
     pub(crate) resume_longest: Option<f64>,
@@ -74,9 +77,9 @@ pub(crate) fn rows(faults: &[Injected], verdict: &Verdict) -> Vec<Row> {
 
 fn row(id: &'static str, faults: &[Injected], verdict: &Verdict) -> Row {
     let is_ours = |index: Option<usize>| index.and_then(|index| faults.get(index)).is_some_and(|f| f.kind.id == id);
-    let extra = |findings: &[crate::oracle::Finding]| {
-        findings.iter().filter(|finding| is_ours(finding.fault)).map(|finding| finding.extra).sum()
-    };
+    let extra = |finding: &Finding| if is_ours(finding.fault) { finding.extra } else { 0 };
+    let allowed_at =
+        |sight: Sight| verdict.allowed.iter().filter(|finding| finding.agent == sight.agent()).map(extra).sum();
     let ours = || faults.iter().filter(|fault| fault.kind.id == id);
     let mut resumes: Vec<f64> = ours().filter_map(|fault| fault.resume).map(|seconds| seconds * 1000.0).collect();
     resumes.sort_by(f64::total_cmp);
@@ -86,8 +89,9 @@ fn row(id: &'static str, faults: &[Injected], verdict: &Verdict) -> Row {
         fault: id,
         times: ours().count(),
         lost: verdict.lost.iter().filter(|lost| is_ours(lost.fault)).count(),
-        doubled: extra(&verdict.unallowed),
-        allowed: extra(&verdict.allowed),
+        doubled: verdict.unallowed.iter().map(extra).sum(),
+        allowed_listing: allowed_at(Sight::Listing),
+        allowed_blind: allowed_at(Sight::Blind),
         resume_median: resumes.get(resumes.len() / 2).copied(),
         resume_longest: resumes.last().copied(),
         longest_wait: longest(|fault| fault.wait),
@@ -114,7 +118,8 @@ pub(crate) fn render(rows: &[Row]) -> String {
             number(row.times),
             bad(row.lost),
             bad(row.doubled),
-            number(row.allowed),
+            number(row.allowed_listing),
+            number(row.allowed_blind),
             time(row.resume_median),
             time(row.resume_longest),
             time(row.longest_wait),
@@ -149,7 +154,7 @@ impl Report {
 mod tests {
     use super::*;
     use crate::kinds::find;
-    use crate::oracle::{CaughtUp, Finding};
+    use crate::oracle::CaughtUp;
 
     fn fault(id: &str, resume: f64) -> Injected {
         let kind = find(id).expect("a kind");
@@ -178,6 +183,7 @@ mod tests {
             reason: String::new(),
             fault: Some(fault),
             extra: 1,
+            unsaid: 0,
         }
     }
 
@@ -196,7 +202,8 @@ mod tests {
             times: 2,
             lost: 1,
             doubled: 1,
-            allowed: 0,
+            allowed_listing: 0,
+            allowed_blind: 0,
             resume_median: Some(400.0),
             resume_longest: Some(400.0),
             longest_wait: Some(1000.0),
@@ -205,7 +212,7 @@ mod tests {
             blind_longest: None,
         };
         assert_eq!(rows.first(), Some(&failover));
-        assert_eq!(rows.get(1).map(|row| (row.lost, row.allowed)), Some((0, 1)));
+        assert_eq!(rows.get(1).map(|row| (row.lost, row.allowed_listing, row.allowed_blind)), Some((0, 0, 1)));
         assert_eq!(render(&rows).trim_end().lines().count(), 3);
     }
 }

@@ -37,7 +37,8 @@ impl Runs {
                 *read += line.len() as u64;
                 let run: Execution = serde_json::from_str(line).context("a line of a run log")?;
                 if let Some(fingerprint) = fingerprint(&run.text) {
-                    self.ran.push(Ran { fingerprint: fingerprint.to_owned(), at: run.t });
+                    let marked = run.metadata.get("duplicate_possible") == Some(&true.into());
+                    self.ran.push(Ran { fingerprint: fingerprint.to_owned(), at: run.t, marked });
                 }
             }
         }

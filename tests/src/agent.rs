@@ -62,6 +62,9 @@ pub struct Execution {
     pub text: String,
     /// Whether it continued a task.
     pub continued: bool,
+    /// The metadata of the message.
+    #[serde(default)]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A running agent; it keeps its port and its run log over restarts.

@@ -72,7 +72,7 @@ rows! {
     Credentials "send-credentials": "the send was refused for its credentials" => "no attempt; the agent is paused until a probe succeeds";
     Ambiguous "send-ambiguous": "the send may have run: no usable answer, 500, 502, 504, -32603" => "one attempt; find out";
     Refused "send-refused": "the server will never take it: 400, 405, 413, -32602 and the like" => "dead letter `refused`";
-    NotThere "not-there": "the agent lists its tasks, and it is not among them" => "send";
+    NotThere "not-there": "the agent lists its tasks, and it is not among them" => "send; counted and marked if a send of ours had no answer of the agent's own";
     Recognised "recognised": "the agent recognises a repeated message id" => "send the same message again";
     TooEarly "uncertain-too-early": "it cannot be found out, and somebody may still be at it" => "wait until its record is untouched for a lease, ask once more";
     Resend "uncertain-resend": "it cannot be found out, and `ON_UNCERTAIN=resend`" => "send again, once per incident; counted and marked";
@@ -121,8 +121,12 @@ pub enum Seen<'a> {
         /// Its trouble.
         words: &'a str,
     },
-    /// The agent was asked and does not have it.
-    NotThere,
+    /// The agent was asked and does not have it. `unheard`: a send of ours had no answer of its own: it may come to it yet,
+    /// or it may have lost the run.
+    NotThere {
+        /// See above.
+        unheard: bool,
+    },
     /// The agent cannot be asked. `quiet`: nobody has written the record for a lease.
     Blind {
         /// See above.
@@ -222,7 +226,7 @@ pub fn decide(seen: &Seen<'_>, facts: &Facts) -> (Row, Step) {
         Seen::Task(task, _) => of_task(task),
         Seen::SendFailed(class, words) => send_failed(class, words),
         Seen::Waited { waited, stay, words } => waiting(waited, stay, words, facts),
-        Seen::NotThere => ready(Row::NotThere, false, facts),
+        Seen::NotThere { unheard } => ready(Row::NotThere, unheard, facts),
         Seen::Blind { quiet } => blind(quiet, facts),
         Seen::LookFailed { class, silent } => look_failed(class, silent),
         Seen::PollFailed(Class::Credentials) => (Row::PollCredentials, Step::PollAgain(Pace::Slow)),

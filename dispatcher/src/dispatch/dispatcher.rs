@@ -97,6 +97,8 @@ pub(super) struct Work<'a> {
     pub(super) subject: Subject,
     pub(super) contact: &'a Contact,
     pub(super) delays: Delays,
+    /// A send from here had no answer of the agent's own.
+    pub(super) unheard: bool,
 }
 
 /// Where a step leads.
@@ -150,7 +152,7 @@ impl Dispatcher {
         let problem = match contact {
             Some(Ok(contact)) => {
                 let delays = Delays::full_jitter(Duration::from_secs(1), Duration::from_secs(30));
-                return self.work(Work { held, order, subject, contact: &contact, delays }).await;
+                return self.work(Work { held, order, subject, contact: &contact, delays, unheard: false }).await;
             }
             Some(Err(error)) => format!("agent_target {:?}: {error}", target.unwrap_or_default()),
             None => format!("no agent for step {:?} in the routing hash {}", order.step, self.names.routing),

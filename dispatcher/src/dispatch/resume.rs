@@ -38,7 +38,7 @@ impl Dispatcher {
                 (run, step)
             }
             Search::NotThere => {
-                let step = self.decide(work, run.attempts, &Seen::NotThere);
+                let step = self.decide(work, run.attempts, &Seen::NotThere { unheard: work.unheard });
                 (run, step)
             }
             Search::Blind => {

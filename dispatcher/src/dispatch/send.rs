@@ -152,6 +152,8 @@ impl Dispatcher {
         tracing::warn!(workflow_id = %work.subject.workflow_id, agent = %work.contact.name, error = %words, "send failed");
         if was_answered(error) {
             self.record_accepted(work, &run, true).await;
+        } else if error.class() == Class::Ambiguous {
+            work.unheard = true;
         }
         let overdue =
             work.contact.profile.mode == Mode::Blocking && matches!(error.failure().cause(), Cause::Timeout(_));
@@ -194,7 +196,7 @@ impl Dispatcher {
 }
 
 /// The agent itself has answered, whatever it said: a gateway's 502 or 504 says nothing about it.
-fn was_answered(error: &SendError) -> bool {
+pub(crate) fn was_answered(error: &SendError) -> bool {
     let by_the_agent = error.code().is_some() || error.status() == Some(StatusCode::INTERNAL_SERVER_ERROR);
     error.class() == Class::Terminal || error.class() == Class::Ambiguous && by_the_agent
 }

@@ -51,8 +51,23 @@ pub struct Direct {
     in_hand: Mutex<HashSet<String>>,
     /// Agents that are left alone until then.
     pub(super) resting: Mutex<HashMap<String, (Instant, Delays)>>,
-    /// Since when there is no answer.
-    pub(super) unanswered: Mutex<HashMap<String, Instant>>,
+    /// Sends without a usable answer.
+    pub(super) unanswered: Mutex<HashMap<String, Unanswered>>,
+}
+
+/// A send without a usable answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unanswered {
+    pub(super) since: Instant,
+    /// Not even one of the agent's own: it may come to it yet, or it may have lost the run.
+    pub(super) unheard: bool,
+}
+
+impl Unanswered {
+    /// From now on.
+    pub(super) fn new(unheard: bool) -> Self {
+        Self { since: Instant::now(), unheard }
+    }
 }
 
 impl Direct {

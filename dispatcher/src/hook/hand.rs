@@ -1,16 +1,17 @@
 //! Handing one incident to its agent: the request, what its answer means, and asking where there was none.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use a2a::{Answer, Class, SendError, Sent as Reply};
 
-use super::direct::{Direct, Handed, is_full, lock};
+use super::direct::{Direct, Handed, Unanswered, is_full, lock};
 use super::message::{first_run, headers, outgoing};
 use crate::dispatch::agents::Contact;
 use crate::dispatch::decision;
 use crate::dispatch::outcome::{OnUncertain, Outcome, Reason};
 use crate::dispatch::record::Run;
+use crate::dispatch::was_answered;
 use crate::incident::Incident;
 use crate::outbox::index::Mark;
 use crate::outbox::item::{Offer, Sent, Stage};
@@ -37,24 +38,29 @@ impl Direct {
             return Handed::No;
         }
         // A worker may have it: ask first where that is possible.
-        if mark.offer == Offer::Unanswered {
+        let doubtful = mark.offer == Offer::Unanswered;
+        if doubtful {
             match self.search(incident, &contact).await {
                 Search::Found => return Handed::Known,
                 Search::Unsaid => return Handed::No,
-                Search::NotThere => self.metrics.duplicate_possible("direct"),
+                Search::NotThere => {}
             }
         }
-        self.send(incident, &contact, first_run(incident, &contact)).await
+        self.send(incident, &contact, first_run(incident, &contact), doubtful).await
     }
 
-    async fn send(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, run: Run) -> Handed {
+    /// One send. `doubtful`: it may make a second run.
+    async fn send(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, run: Run, doubtful: bool) -> Handed {
         let id = &incident.workflow_id;
         let sending = Sent { run: run.clone(), stage: Stage::Sending };
         if self.outbox.set_direct(id, Some(sending), true).await.is_err() {
             return Handed::No;
         }
         self.metrics.attempt();
-        match contact.agent.send(&outgoing(incident, &run), contact.profile.mode, &headers(incident)).await {
+        if doubtful {
+            self.metrics.duplicate_possible("direct");
+        }
+        match contact.agent.send(&outgoing(incident, &run, doubtful), contact.profile.mode, &headers(incident)).await {
             Ok(reply) => {
                 lock(&self.resting).remove(&contact.name.to_string());
                 self.accepted(incident, run, reply, contact).await;
@@ -69,7 +75,7 @@ impl Direct {
         match error.class() {
             Class::Ambiguous => {
                 tracing::warn!(workflow_id = %id, %error, "sent directly, no usable answer");
-                lock(&self.unanswered).insert(id.clone(), Instant::now());
+                lock(&self.unanswered).insert(id.clone(), Unanswered::new(!was_answered(error)));
                 self.set(id, Some(Sent { run, stage: Stage::Unanswered })).await;
                 Handed::No
             }
@@ -98,23 +104,23 @@ impl Direct {
     async fn find_out(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, mark: Mark) -> Handed {
         let Some(Sent { run, .. }) = mark.direct else { return Handed::No };
         let id = &incident.workflow_id;
-        let since = *lock(&self.unanswered).entry(id.clone()).or_insert_with(Instant::now);
+        // What an earlier process has heard is not known.
+        let sent = *lock(&self.unanswered).entry(id.clone()).or_insert_with(|| Unanswered::new(true));
         if self.is_resting(contact) || self.outbox.look(|index| is_full(index, contact)) {
             return Handed::No;
         }
         if contact.recognises() {
-            return self.again(incident, contact, run).await;
+            return self.again(incident, contact, run, false).await;
         }
         match self.search(incident, contact).await {
             Search::Found => Handed::Known,
             // It may be stored a moment later.
-            Search::NotThere if contact.lists() == Some(true) && since.elapsed() < STORED_WITHIN => Handed::No,
-            Search::NotThere if contact.lists() == Some(true) => self.again(incident, contact, run).await,
+            Search::NotThere if contact.lists() == Some(true) && sent.since.elapsed() < STORED_WITHIN => Handed::No,
+            Search::NotThere if contact.lists() == Some(true) => self.again(incident, contact, run, sent.unheard).await,
             // The workers decide about it, when Redis is there.
             Search::NotThere if self.publisher.is_some() => Handed::No,
             Search::NotThere if contact.profile.on_uncertain == OnUncertain::Resend && run.attempts < 2 => {
-                self.metrics.duplicate_possible("direct");
-                self.again(incident, contact, run).await
+                self.again(incident, contact, run, true).await
             }
             Search::NotThere => {
                 let why = "the agent may have run it and cannot be asked";
@@ -124,10 +130,10 @@ impl Direct {
         }
     }
 
-    async fn again(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, run: Run) -> Handed {
+    async fn again(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, run: Run, doubtful: bool) -> Handed {
         lock(&self.unanswered).remove(&incident.workflow_id);
         let run = Run { attempts: run.attempts + 1, ..run };
-        self.send(incident, contact, run).await
+        self.send(incident, contact, run, doubtful).await
     }
 
     /// Asks whether the agent has the incident's message.

@@ -21,8 +21,8 @@ pub(super) fn first_run(incident: &Incident, contact: &Contact) -> Run {
     }
 }
 
-/// The message.
-pub(super) fn outgoing(incident: &Incident, run: &Run) -> Outgoing {
+/// The message. `doubtful`: it may make a second run.
+pub(super) fn outgoing(incident: &Incident, run: &Run, doubtful: bool) -> Outgoing {
     let mut message = Outgoing::new(&run.message_id, incident.text.clone());
     message.context_id = Some(run.context_id.clone()).filter(|id| !id.is_empty());
     let notes = [
@@ -31,7 +31,8 @@ pub(super) fn outgoing(incident: &Incident, run: &Run) -> Outgoing {
         ("fingerprint", incident.fingerprint.clone().into()),
         ("attempt", run.attempts.into()),
     ];
-    message.metadata.extend(notes.map(|(name, value): (&str, serde_json::Value)| (name.to_owned(), value)));
+    let doubt = doubtful.then_some(("duplicate_possible", true.into()));
+    message.metadata.extend(notes.into_iter().chain(doubt).map(|(name, value)| (name.to_owned(), value)));
     message
 }
 

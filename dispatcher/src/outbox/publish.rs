@@ -319,7 +319,6 @@ impl Publisher {
             (Some(Stage::Running), Published::New) => {
                 tracing::info!(workflow_id = %id, "a direct dispatch was handed over to the workers");
             }
-            (Some(_), Published::New) => self.metrics.duplicate_possible("direct"),
             (_, Published::Again) => {
                 self.metrics.republished();
                 tracing::warn!(workflow_id = %id, "Redis had forgotten its entry; it is on the stream again");

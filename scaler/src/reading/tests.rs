@@ -30,6 +30,7 @@ fn a_lost_connection_takes_its_reading_with_it() {
     assert_eq!(state.verdict(now), Verdict::Unknown);
     state.record(Err(away()));
     assert_eq!(state.verdict(now), Verdict::Failed(away()));
+    assert_eq!(state.activity(&crate::fixture::trigger(&[]), now), Activity::Unknown);
 }
 
 #[test]
@@ -41,6 +42,7 @@ fn a_passing_failure_hides_behind_a_fresh_reading_and_a_refusal_does_not() {
     assert_eq!(state.verdict(now + FRESH_FOR * 2), Verdict::Failed(away()));
     state.record(Err(refused()));
     assert_eq!(state.verdict(now), Verdict::Failed(refused()));
+    assert_eq!(state.activity(&crate::fixture::trigger(&[]), now), Activity::Refused);
     state.record(Ok(reading(now, &connection)));
     assert_eq!(state.verdict(now), Verdict::Known(counts(1, 2)));
     assert_eq!(state.trouble(), None);
@@ -59,7 +61,9 @@ fn after_a_failover_no_number_falls_for_a_while() {
     let told = |state: &State, at, metric: &str| match state.verdict(at) {
         Verdict::Known(counts) => {
             let trigger = crate::fixture::trigger(&[("metric", metric), ("activationTarget", "8")]);
-            (counts.value(&trigger), counts.active(&trigger))
+            let active = counts.active(&trigger);
+            assert_eq!(state.activity(&trigger, at), Activity::Known(active));
+            (counts.value(&trigger), active)
         }
         other => panic!("{other:?}"),
     };

@@ -13,7 +13,7 @@ fn alert(number: u64, sight: Sight) -> Posted {
 }
 
 fn run(number: u64, at: f64) -> Ran {
-    Ran { fingerprint: format!("{number:016x}"), at }
+    Ran { fingerprint: format!("{number:016x}"), at, marked: false }
 }
 
 fn fault(id: &str, start: f64, sight: Option<Sight>) -> Injected {
@@ -140,6 +140,23 @@ fn each_further_run_needs_its_fault() {
     let faults = [fault("worker-kill", 100.0, None)];
     let verdict = judge(&[alert(1, Sight::Blind)], &ran, &books(&[(1, "settled", 1, 0)]), &faults);
     assert_eq!((verdict.unallowed.len(), verdict.doubled()), (1, 2));
+}
+
+/// Whichever of them ran first: what was sent first may have been held up on its way.
+#[test]
+fn of_several_runs_all_but_one_must_have_said_that_they_may_be_further_ones() {
+    let marked = |at| Ran { marked: true, ..run(1, at) };
+    let cases = [
+        (vec![run(1, 101.0), marked(102.0)], 0),
+        (vec![marked(101.0), run(1, 102.0)], 0),
+        (vec![run(1, 101.0), marked(102.0), run(1, 103.0)], 1),
+        (vec![run(1, 101.0), run(1, 102.0), run(1, 103.0)], 2),
+    ];
+    for (ran, unsaid) in cases {
+        let verdict = judge(&[alert(1, Sight::Blind)], &ran, &books(&[(1, "settled", 1, 0)]), &[]);
+        assert_eq!(verdict.unsaid.iter().map(|finding| finding.unsaid).sum::<usize>(), unsaid, "{ran:?}");
+        assert_eq!(verdict.marked, ran.iter().filter(|run| run.marked).count());
+    }
 }
 
 #[test]

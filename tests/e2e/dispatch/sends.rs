@@ -44,7 +44,14 @@ fn ambiguous_cases(name: &str, fault: &Value, ran: bool) -> [Case; 3] {
     let found = if ran {
         found.rows(&[Row::Ambiguous, Row::Completed])
     } else {
-        found.ends("settled", "completed", "2").rows(&[Row::NotThere, Row::Ambiguous, Row::NotThere, Row::Completed])
+        // What is not the agent's own answer says nothing of what it has, or is about to have.
+        let heard = fault.get("status") == Some(&json!(500)) || fault.get("code").is_some();
+        found.ends("settled", "completed", "2").possible(usize::from(!heard)).rows(&[
+            Row::NotThere,
+            Row::Ambiguous,
+            Row::NotThere,
+            Row::Completed,
+        ])
     };
     let blind = case(name).on(BLIND).send(fault.clone()).at_least(2_000).profile(hurried);
     let person = case(format!("{name}-park")).on(BLIND).send(fault.clone()).at_least(2_000);

@@ -90,11 +90,18 @@ fn a_failed_send_by_its_class() {
 #[test]
 fn nothing_is_sent_beyond_the_attempts() {
     let spent = Facts { attempts: 5, ..FACTS };
-    for seen in [Seen::Unsent, Seen::NotThere] {
+    for seen in [Seen::Unsent, Seen::NotThere { unheard: false }] {
         assert_eq!(row(&seen, &spent), (Row::Exhausted, Some(Reason::AttemptsExhausted)));
     }
     assert_eq!(row(&Seen::Blind { quiet: true }, &Facts { recognises: true, ..spent }).0, Row::Exhausted);
-    assert_eq!(decide(&Seen::NotThere, &FACTS), (Row::NotThere, Step::Send { doubtful: false }));
+}
+
+#[test]
+fn an_agent_that_has_said_nothing_may_run_it_yet() {
+    for unheard in [false, true] {
+        let (row, step) = decide(&Seen::NotThere { unheard }, &FACTS);
+        assert_eq!((row, step), (Row::NotThere, Step::Send { doubtful: unheard }));
+    }
 }
 
 #[test]
@@ -190,7 +197,7 @@ fn every_row_can_be_reached() {
         (Seen::Unsent, facts(|facts| (facts.attempts, facts.deliveries) = (0, 10))),
         (Seen::Message(None), FACTS),
         (Seen::Task(tasks.first().unwrap(), Via::Send), facts(|facts| facts.ack_on_accepted = true)),
-        (Seen::NotThere, FACTS),
+        (Seen::NotThere { unheard: false }, FACTS),
         (Seen::Blind { quiet: false }, FACTS),
         (Seen::Blind { quiet: true }, FACTS),
         (Seen::Blind { quiet: true }, facts(|facts| facts.attempts = 2)),
