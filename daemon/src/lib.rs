@@ -7,6 +7,7 @@ pub mod escape;
 pub mod exit;
 pub mod http_server;
 pub mod lifecycle;
+pub mod output;
 pub mod readiness;
 pub mod settings;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use daemon::{LogFormat, Mistakes, TelemetrySettings, exit};
+use daemon::{LogFormat, Mistakes, TelemetrySettings, exit, output};
 
 /// Takes critical alerts from Alertmanager to AI agents over a Redis stream, once each.
 ///
@@ -67,6 +67,9 @@ pub(crate) enum Failure {
     /// No threads.
     #[error("no threads can be started: {0}")]
     Runtime(std::io::Error),
+    /// What was asked for cannot be printed.
+    #[error("the answer cannot be written: {0}")]
+    Output(std::io::Error),
     #[error(transparent)]
     Outbox(#[from] crate::outbox::store::Error),
 }
@@ -112,8 +115,7 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "stream-dispatcher", &mut script);
-            // A reader that has seen enough is no failure.
-            std::io::stdout().write_all(&script).ok();
+            output::print(std::io::stdout(), |out| out.write_all(&script)).map_err(Failure::Output)?;
             Ok(exit::DONE)
         }
     }

@@ -23,9 +23,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use daemon::{Mistakes, exit};
+use daemon::{Mistakes, exit, output};
 
-use crate::output;
 use crate::settings::{OwnArgs, Reach};
 use outlook::Present;
 use redis_stream::args::RedisArgs;

@@ -10,7 +10,6 @@ pub mod feed;
 #[cfg(test)]
 mod fixture;
 pub mod metrics;
-mod output;
 mod pace;
 pub mod pool;
 pub mod push;

@@ -4,14 +4,13 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use daemon::{Lifecycle, Readiness, Telemetry, Verdict, admin_router, bind, exit, serve_http};
+use daemon::{Lifecycle, Readiness, Telemetry, Verdict, admin_router, bind, exit, output, serve_http};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::explain;
 use crate::metrics::Metrics;
-use crate::output;
 use crate::pool::Pool;
 use crate::server;
 use crate::service::Service;

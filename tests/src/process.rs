@@ -35,6 +35,13 @@ impl Program {
         Self::launch(&launch.args(arguments).envs(environment.iter().copied()))
     }
 
+    /// Starts a shell's command that calls such a program as `$PROGRAM`.
+    pub fn shell(name: &str, command: &str, environment: &[(&str, &str)]) -> Result<Self> {
+        let program = places::program(name)?.display().to_string();
+        let launch = Launch::new("/bin/sh").args(["-c", command]).envs(environment.iter().copied());
+        Self::launch(&launch.envs([("PROGRAM", program)]))
+    }
+
     /// Starts any other program, found by its full path.
     pub fn command(path: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         Self::launch(&Launch::new(path).args(arguments).envs(environment.iter().copied()))

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use daemon::settings::parse;
-use daemon::{Mistakes, escape};
+use daemon::{Mistakes, escape, output};
 use serde_json::json;
 
 use super::Failure;
@@ -81,7 +81,7 @@ impl From<For> for Role {
 
 /// Checks, prints, and says how it went by the exit code.
 pub(super) fn main(args: Args) -> Result<u8, Failure> {
-    let (strict, output) = (args.strict, args.output);
+    let (strict, format) = (args.strict, args.output);
     let plan = plan(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     let report = runtime.block_on(async {
@@ -92,12 +92,11 @@ pub(super) fn main(args: Args) -> Result<u8, Failure> {
     runtime.shutdown_background();
     let report = report?;
     let code = report.code(strict);
-    let mut out = anstream::stdout();
-    // Whoever reads has seen enough; the code says the rest.
-    match output {
-        Format::Text => text(&mut out, &report).ok(),
-        Format::Json => writeln!(out, "{}", escape::json(&document(&report, plan.role, code))).ok(),
-    };
+    output::print(anstream::stdout(), |out| match format {
+        Format::Text => text(out, &report),
+        Format::Json => writeln!(out, "{}", escape::json(&document(&report, plan.role, code))),
+    })
+    .map_err(Failure::Output)?;
     Ok(code)
 }
 
@@ -127,7 +126,7 @@ fn plan(mut args: Args) -> Result<Plan, Failure> {
     Ok(Plan { line, work, keep, outbox, grace: process.grace, role, within, agents })
 }
 
-fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {
+fn text(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let mut subject = None;
     for finding in report.findings() {
         if subject != Some(finding.subject) {
@@ -143,7 +142,7 @@ fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 /// The stream that it is written to takes the colours out where they do not belong.
-fn line(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
+fn line(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
     let color = match finding.level {
         Level::Ok => "32",
         Level::Skipped => "2",

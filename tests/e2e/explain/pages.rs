@@ -1,6 +1,6 @@
 //! The manifests and pages of the repository.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use line_tests::Program;
 
 use super::{PATIENCE, explain, file, root};
@@ -19,11 +19,8 @@ async fn the_page_shows_what_is_said() -> Result<()> {
     ensure!(calls.len() >= 2, "the page has {} examples", calls.len());
     for (line, shown) in calls {
         let folder = root();
-        let command = format!("cd '{}' && exec \"$SCALER\" explain {line}", folder.display());
-        let own = std::env::current_exe()?;
-        let scaler = own.parent().and_then(|deps| deps.parent()).context("no folder")?.join("stream-scaler");
-        let scaler = scaler.display().to_string();
-        let mut program = Program::command("/bin/sh", &["-c", &command], &[("SCALER", &scaler)])?;
+        let command = format!("cd '{}' && exec \"$PROGRAM\" explain {line}", folder.display());
+        let mut program = Program::shell("stream-scaler", &command, &[])?;
         let code = program.exit_code(PATIENCE).await?;
         ensure!(code == 0 || code == 1, "{line}: {code} {}", program.tail());
         let said = program.output();

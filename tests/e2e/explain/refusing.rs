@@ -33,13 +33,9 @@ async fn usage_and_files() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_written_is_a_failure() -> Result<()> {
     let (_kept, path) = file(&format!("\u{feff}{}", manifest("metric: backlog")))?;
-    let own = std::env::current_exe()?;
-    let scaler = own.parent().and_then(|deps| deps.parent()).map(|folder| folder.join("stream-scaler"));
-    let scaler = scaler.unwrap_or_default().display().to_string();
-    let environment = [("SCALER", scaler.as_str()), ("MANIFESTS", &path)];
-    let explain = "\"$SCALER\" explain \"$MANIFESTS\" --sample lag=12";
-    for command in [explain, &format!("{explain} -o json"), "\"$SCALER\" completions bash"] {
-        let mut program = Program::command("/bin/sh", &["-c", &format!("{command} > /dev/full")], &environment)?;
+    for arguments in ["explain \"$MANIFESTS\" --sample lag=12", "explain \"$MANIFESTS\" --sample lag=12 -o json"] {
+        let command = format!("\"$PROGRAM\" {arguments} > /dev/full");
+        let mut program = Program::shell("stream-scaler", &command, &[("MANIFESTS", &path)])?;
         let code = program.exit_code(PATIENCE).await?;
         ensure!(code == 1, "{command}: {code}: {}", program.tail());
     }
@@ -53,12 +49,8 @@ async fn several_documents_from_standard_input() -> Result<()> {
             manifest("metric: pending").replace("name: worker", "name: other")
         });
     let (_kept, path) = file(&text)?;
-    let own = std::env::current_exe()?;
-    let scaler = own.parent().and_then(|deps| deps.parent()).map(|folder| folder.join("stream-scaler"));
-    let scaler = scaler.unwrap_or_default().display().to_string();
-    let command = "\"$SCALER\" explain - --sample lag=12 < \"$MANIFESTS\"";
-    let environment = [("SCALER", scaler.as_str()), ("MANIFESTS", &path)];
-    let mut program = Program::command("/bin/sh", &["-c", command], &environment)?;
+    let command = "\"$PROGRAM\" explain - --sample lag=12 < \"$MANIFESTS\"";
+    let mut program = Program::shell("stream-scaler", command, &[("MANIFESTS", &path)])?;
     ensure!(program.exit_code(PATIENCE).await? == 0, "{}", program.tail());
     let out = program.output();
     for words in ["passed over: Secret s", "ScaledObject worker in", "ScaledObject other in", "objects=2 triggers=2"] {

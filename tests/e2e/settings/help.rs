@@ -1,8 +1,9 @@
 //! What the programs say of themselves.
 
 use anyhow::{Context, Result, ensure};
+use line_tests::Program;
 
-use super::{COMMANDS, DISPATCHER, SCALER, ended};
+use super::{COMMANDS, DISPATCHER, PATIENCE, SCALER, ended};
 
 const REDIS: &[&str] = &[
     "REDIS_SENTINEL_HOST",
@@ -117,6 +118,21 @@ async fn version_overview_and_completions() -> Result<()> {
         let script = ended(program, &["completions", shell], &[]).await?;
         ensure!(script.code == 0 && script.err.is_empty(), "{program} {shell}: {}", script.err);
         ensure!(script.out.contains(program) && script.out.contains("redis-sentinels"), "{program} {shell}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_cannot_be_written_is_a_failure() -> Result<()> {
+    let check = "check --for scaler --redis-url redis://127.0.0.1:1/4 --timeout 1s";
+    for (program, arguments) in [(SCALER, "completions bash"), (DISPATCHER, "completions bash"), (DISPATCHER, check)] {
+        let mut running = Program::shell(program, &format!("\"$PROGRAM\" {arguments} > /dev/full"), &[])?;
+        let code = running.exit_code(PATIENCE).await?;
+        ensure!(
+            code == 1 && running.log().contains("cannot be written"),
+            "{program} {arguments}: {code} {}",
+            running.tail()
+        );
     }
     Ok(())
 }
