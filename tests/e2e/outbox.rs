@@ -8,5 +8,7 @@ mod dropped;
 mod forgotten;
 #[path = "outbox/kept.rs"]
 mod kept;
+#[path = "outbox/refused.rs"]
+mod refused;
 #[path = "outbox/scene.rs"]
 mod scene;

@@ -1,13 +1,12 @@
 //! The loops that heal: every open incident is offered to Redis again and again, until it has ended. What Redis has
 //! forgotten goes onto the stream anew; what it knows stays as it is.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use daemon::Lifecycle;
 use redis_stream::connection::{Link, Session};
-use redis_stream::error::Error;
+use redis_stream::error::{Class, Error};
 
 use super::Outbox;
 use super::index::Mark;
@@ -24,6 +23,8 @@ use crate::metrics::Metrics;
 const APPLY_WITHIN: Duration = Duration::from_secs(2);
 /// From one offer of the same incident to the next: the last one may still be applied before.
 const APART: Duration = Duration::from_secs(3);
+/// What Redis has not taken is not offered again before, however many new incidents call.
+const REFUSED_FOR: Duration = Duration::from_millis(100);
 /// From one look at what is not published to the next, while nothing calls.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A history is new for so long: the first round puts back what the one before it had.
@@ -42,6 +43,20 @@ pub enum Offered {
     Unknown,
 }
 
+/// What tells one failure to publish from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trouble {
+    class: Class,
+    code: Option<String>,
+    uncertain: bool,
+}
+
+impl From<&Error> for Trouble {
+    fn from(error: &Error) -> Self {
+        Self { class: error.class(), code: error.code().map(str::to_owned), uncertain: error.uncertain() }
+    }
+}
+
 /// Offers incidents to Redis. One for the process.
 pub struct Publisher {
     link: Link,
@@ -51,7 +66,8 @@ pub struct Publisher {
     tombstones: Tombstones,
     metrics: Metrics,
     wait_for_replicas: usize,
-    well: AtomicBool,
+    /// Why Redis has not taken what it was offered last.
+    trouble: Mutex<Option<Trouble>>,
     /// Redis' history, and since when another one is gone, if this process has seen that.
     history: Mutex<(String, Option<Instant>)>,
 }
@@ -67,8 +83,8 @@ impl Publisher {
     ) -> Arc<Self> {
         let outcomes = Outcomes::new(Arc::clone(&names), Arc::clone(&outbox), metrics.clone());
         let tombstones = Tombstones::new(Arc::clone(&names), Arc::clone(&outbox), metrics.clone());
-        let (well, history) = (AtomicBool::new(true), Mutex::default());
-        Arc::new(Self { link, names, outbox, outcomes, tombstones, metrics, wait_for_replicas, well, history })
+        let (trouble, history) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { link, names, outbox, outcomes, tombstones, metrics, wait_for_replicas, trouble, history })
     }
 
     /// The connection.
@@ -83,7 +99,7 @@ impl Publisher {
 
     /// Redis takes what it is offered.
     pub fn is_well(&self) -> bool {
-        self.well.load(Ordering::Acquire) && self.link.current().is_some()
+        lock(&self.trouble).is_none() && self.link.current().is_some()
     }
 
     /// Whether another incident may go onto the stream now, or waits behind others.
@@ -143,7 +159,7 @@ impl Publisher {
     /// Redis has left another history a moment ago: what it does not know was lost with that. Later a record that is
     /// missing was evicted or deleted, and its incident may have been sent just now.
     fn is_new_history(&self, session: &Session) -> bool {
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = lock(&self.history);
         if history.0 != session.replid() {
             let opened = Instant::now().checked_sub(session.age());
             let left = opened.filter(|_| !history.0.is_empty());
@@ -156,14 +172,18 @@ impl Publisher {
         match result {
             Ok(Published::Expired) => Offered::No,
             Ok(published) => {
-                self.well.store(true, Ordering::Release);
+                lock(&self.trouble).take();
                 Offered::Taken(published)
             }
             Err(error) => {
-                self.well.store(false, Ordering::Release);
                 self.metrics.redis_error(error.class());
-                tracing::warn!(%error, uncertain = error.uncertain(), "not published");
-                if error.uncertain() { Offered::Unknown } else { Offered::No }
+                // What is waiting is tried again and again: the same is said once.
+                let trouble = Trouble::from(&error);
+                let uncertain = trouble.uncertain;
+                if lock(&self.trouble).replace(trouble.clone()) != Some(trouble) {
+                    tracing::warn!(%error, uncertain, "not published");
+                }
+                if uncertain { Offered::Unknown } else { Offered::No }
             }
         }
     }
@@ -198,12 +218,18 @@ impl Publisher {
     pub async fn run(self: Arc<Self>, life: Lifecycle) {
         let mut sessions = self.link.sessions();
         loop {
-            if let Some(session) = self.link.current() {
-                self.offer_waiting(&session, &life).await;
-            }
+            let taken = match self.link.current() {
+                Some(session) => self.offer_waiting(&session, &life).await,
+                None => true,
+            };
+            // Each new incident calls; what was refused a moment ago would be refused again.
+            let calls = async {
+                tokio::time::sleep(if taken { Duration::ZERO } else { REFUSED_FOR }).await;
+                self.outbox.changed().notified().await;
+            };
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = self.outbox.changed().notified() => {}
+                () = calls => {}
                 _ = sessions.changed() => {}
                 () = life.soft().cancelled() => return,
             }
@@ -267,15 +293,20 @@ impl Publisher {
         }
     }
 
-    async fn offer_waiting(&self, session: &Session, life: &Lifecycle) {
+    /// Offers what waits; false: not now.
+    async fn offer_waiting(&self, session: &Session, life: &Lifecycle) -> bool {
         while !life.soft().is_cancelled() {
             let published = usize::try_from(self.outbox.counts().published).unwrap_or(usize::MAX);
             let room = self.outbox.settings().most_published.saturating_sub(published).min(BATCH);
             let numbers = self.outbox.look(|index| index.to_offer(room, APART, Instant::now()));
-            if numbers.is_empty() || !self.offer_open(session, self.open(numbers).await).await {
-                return;
+            if numbers.is_empty() {
+                return true;
+            }
+            if !self.offer_open(session, self.open(numbers).await).await {
+                return false;
             }
         }
+        true
     }
 
     async fn open(&self, numbers: Vec<u64>) -> Vec<Incident> {
@@ -354,6 +385,10 @@ impl Publisher {
             }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a record that is created now has to say.
