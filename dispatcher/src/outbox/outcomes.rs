@@ -10,6 +10,7 @@ use redis_stream::entry::Entry;
 use redis_stream::error::Error;
 use redis_stream::id::EntryId;
 use redis_stream::value;
+use tokio::sync::Notify;
 
 use super::history::History;
 use super::item::{Copy, Raw, Tombstone};
@@ -38,18 +39,48 @@ pub struct Outcomes {
     names: Arc<Names>,
     outbox: Arc<Outbox>,
     metrics: Metrics,
+    forgotten: Notify,
+}
+
+/// How far the stream was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    /// The last outcome.
+    cursor: String,
+    /// Entries that were ever added to the stream; 0 where that is not known.
+    added: i64,
+}
+
+/// How far the stream goes.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    newest: EntryId,
+    added: i64,
+}
+
+impl Place {
+    /// The stream that was read is not this one, or has lost some of what was read. Ids come from Redis' clock: in a
+    /// stream made anew they can begin far below, when a clock that was ahead has been put right, or above.
+    fn is_beyond(&self, end: Option<End>) -> bool {
+        end.is_none_or(|end| end.newest < self.cursor.parse().unwrap_or_default() || end.added < self.added)
+    }
 }
 
 impl Outcomes {
     /// Nothing was read yet.
     pub fn new(names: Arc<Names>, outbox: Arc<Outbox>, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { names, outbox, metrics })
+        Arc::new(Self { names, outbox, metrics, forgotten: Notify::new() })
+    }
+
+    /// Rings when Redis has forgotten outcomes: some may have been among them that were never read.
+    pub fn forgotten(&self) -> &Notify {
+        &self.forgotten
     }
 
     /// Runs until the soft stop.
     pub async fn run(self: Arc<Self>, link: Link, life: Lifecycle) {
         let history = History::new(Arc::clone(&self.outbox), self.metrics.clone());
-        let mut cursor = self.stored_cursor().await;
+        let mut place = Place { cursor: self.stored_cursor().await, added: 0 };
         let mut looks = 0;
         loop {
             tokio::select! {
@@ -59,7 +90,7 @@ impl Outcomes {
             let Some(session) = link.current() else { continue };
             history.judge(&session).await;
             looks += 1;
-            match self.read(&session, &mut cursor).await {
+            match self.read(&session, &mut place).await {
                 Ok(0) if looks < TOKEN_EVERY => {}
                 Ok(_) => {
                     looks = 0;
@@ -79,14 +110,18 @@ impl Outcomes {
     }
 
     /// Reads what is new, all of it; how many there were.
-    async fn read(&self, session: &Session, cursor: &mut String) -> Result<usize, Error> {
-        let mut count = 0;
-        if newest(session).await?.is_none_or(|newest| newest < cursor.parse().unwrap_or_default()) {
-            if cursor != START {
+    async fn read(&self, session: &Session, place: &mut Place) -> Result<usize, Error> {
+        let (mut count, end) = (0, end(session).await?);
+        if place.is_beyond(end) {
+            if place.cursor != START {
+                let cursor = &place.cursor;
                 tracing::warn!(%cursor, "Redis has forgotten outcomes that were read; those that it has are read again");
+                self.forgotten.notify_one();
             }
-            START.clone_into(cursor);
+            START.clone_into(&mut place.cursor);
         }
+        place.added = end.map_or(0, |end| end.added);
+        let cursor = &mut place.cursor;
         loop {
             let mut cmd = Cmd::new();
             cmd.arg("XREAD").arg("COUNT").arg(PAGE).arg("STREAMS").arg(OUTCOMES).arg(&*cursor);
@@ -146,13 +181,16 @@ impl Outcomes {
     }
 }
 
-/// Id of the newest outcome there ever was in the stream, if there is one. Ids come from Redis' clock: after a loss they
-/// can begin again far below what was read before, e.g. when a clock that was ahead has been put right.
-async fn newest(session: &Session) -> Result<Option<EntryId>, Error> {
+/// How far the stream goes, if there is one. `entries-added` is of Redis 7.
+async fn end(session: &Session) -> Result<Option<End>, Error> {
     let mut cmd = Cmd::new();
     cmd.arg("XINFO").arg("STREAM").arg(OUTCOMES);
     match session.run(&cmd).await {
-        Ok(info) => Ok(value::field(&info, "last-generated-id").and_then(value::text).and_then(|id| id.parse().ok())),
+        Ok(info) => {
+            let newest = value::field(&info, "last-generated-id").and_then(value::text).and_then(|id| id.parse().ok());
+            let added = value::field(&info, "entries-added").and_then(value::int).unwrap_or(0);
+            Ok(newest.map(|newest| End { newest, added }))
+        }
         Err(error) if error.is_no_such_key() => Ok(None),
         Err(error) => Err(error.while_doing("XINFO STREAM")),
     }

@@ -236,8 +236,8 @@ impl Publisher {
         }
     }
 
-    /// Goes through everything that is known, now and then, and at once when Redis has another history. Runs until the
-    /// soft stop.
+    /// Goes through everything that is known, now and then, and at once when Redis has another history or has forgotten
+    /// outcomes. Runs until the soft stop.
     pub async fn run_rounds(self: Arc<Self>, life: Lifecycle) {
         let mut done: Option<(String, Instant)> = None;
         let mut sessions = self.link.sessions();
@@ -252,6 +252,7 @@ impl Publisher {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 _ = sessions.changed() => {}
+                () = self.outcomes.forgotten().notified() => done = None,
                 () = life.soft().cancelled() => return,
             }
         }

@@ -31,7 +31,7 @@ fn ambiguous() -> Vec<(&'static str, Value, bool)> {
         ("drop-after", json!({"mode": "drop_after"}), true),
         ("truncate", json!({"mode": "truncate"}), true),
         ("late", json!({"mode": "late", "seconds": 8}), true),
-        ("delay", json!({"mode": "delay", "seconds": 4}), true),
+        ("delay", json!({"mode": "delay", "seconds": 3.5}), true),
     ]
 }
 

@@ -211,3 +211,32 @@ async fn an_operators_retry_is_not_undone() -> Result<()> {
     ensure!(reasons(&scene).await? == ["failed"], "{:?}", reasons(&scene).await?);
     Ok(())
 }
+
+/// Outcomes that were deleted before the hook had read them, while others came after them: the ids go on, the stream is
+/// another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_was_deleted_unread_is_asked_for_at_once() -> Result<()> {
+    let mut scene = Scene::with(AgentKind::V10, |settings| settings.with("OUTBOX_ROUND", "1h")).await?;
+    let _worker = scene.worker().await?;
+    scene.post(&burst(1, 3, "echo")).await?;
+    scene.ran(3).await?;
+    scene.closed().await?;
+    scene.post(&[Alert::firing(11, "slow 1 x")]).await?;
+    scene.hook.program.pause()?;
+    let mut books = scene.books().await?;
+    eventually_ok("its end", PATIENCE, async || {
+        ensure!(books.length("incident:outcomes").await? == 4);
+        Ok(())
+    })
+    .await?;
+    books.0.cmd(&["DEL", "incident:outcomes"]).await?;
+    books.order("foreign", "echo").await?;
+    scene.ran(5).await?;
+    eventually_ok("an end after it", PATIENCE, async || {
+        ensure!(books.length("incident:outcomes").await? == 1);
+        Ok(())
+    })
+    .await?;
+    scene.hook.program.resume()?;
+    scene.closed().await
+}
