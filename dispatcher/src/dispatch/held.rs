@@ -90,6 +90,11 @@ impl Held {
         !self.is_lost() && Instant::now() < self.lock().lease_until
     }
 
+    /// The last renewal is not half a lease ago: Redis takes what is written, from others too.
+    pub fn is_steady(&self, lease: Duration) -> bool {
+        !self.is_lost() && Instant::now() + lease / 2 < self.lock().lease_until
+    }
+
     /// From now on each renewal keeps the record at least at this.
     pub fn remember(&self, subject: &Subject, run: &Run) {
         self.lock().image = Some((subject.clone(), run.clone()));
@@ -145,6 +150,20 @@ mod tests {
         let slot = Arc::clone(&slots.busy).acquire_owned().await.unwrap();
         let entry = Entry { id: EntryId::ZERO, fields: Vec::new() };
         Held::new(entry, 1, Instant::now(), Duration::from_secs(1), slots.clone(), slot)
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_was_not_renewed_for_half_of_it_is_not_steady() {
+        let lease = Duration::from_secs(10);
+        let held = held(&Slots::new(1)).await;
+        let ago = |time| Instant::now().checked_sub(time).unwrap();
+        held.renewed(ago(lease / 3), lease);
+        assert!(held.is_steady(lease));
+        held.renewed(ago(lease * 2 / 3), lease);
+        assert!(held.may_start() && !held.is_steady(lease));
+        held.renewed(Instant::now(), lease);
+        held.lose();
+        assert!(!held.is_steady(lease));
     }
 
     #[tokio::test]

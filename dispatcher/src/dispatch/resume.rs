@@ -58,6 +58,10 @@ impl Dispatcher {
     /// Waits until nobody has written the record for one lease, counted from our take.
     async fn untouched_for_a_lease(&self, work: &Work<'_>, since: i64) -> Result<bool, Stop> {
         self.rest(work.held, self.settings.lease).await?;
+        // Whoever is at it could not say so while Redis took no writes.
+        if !work.held.is_steady(self.settings.lease) {
+            return Ok(false);
+        }
         let cmd = record::last_written(&work.subject);
         loop {
             if let Some(session) = self.link.current()

@@ -41,7 +41,16 @@ impl Dispatcher {
             Run { attempts: before.attempts + 1, wire: work.contact.agent.wire().or(before.wire), ..before.clone() };
         let (limits, lease) = (work.contact.profile.limits, self.settings.lease);
         let call = gate::sending(&self.names, &work.subject, &run, limits, lease);
-        let reply = self.script(work.held, &firing::after(call, work.order)).await?;
+        let call = firing::after(call, work.order);
+        let reply = match self.once(&call).await {
+            Ok(reply) => reply,
+            // Refused for a while: whoever else is at it may have had something to say meanwhile. Asked once more.
+            Err(error) if doubtful && !error.uncertain() => {
+                self.metrics.redis_error(error.class());
+                return Ok(Next::Again(SHORTLY));
+            }
+            Err(_) => self.script(work.held, &call).await?,
+        };
         match gate::leave(&reply).map_err(|error| self.give_up(work.held, &error))? {
             Leave::Granted => {}
             Leave::Lost => return Err(Stop::Gone),

@@ -38,15 +38,15 @@ impl Direct {
             return Handed::No;
         }
         // A worker may have it: ask first where that is possible.
-        let doubtful = mark.offer == Offer::Unanswered;
-        if doubtful {
+        let asked = mark.offer == Offer::Unanswered;
+        if asked {
             match self.search(incident, &contact).await {
                 Search::Found => return Handed::Known,
                 Search::Unsaid => return Handed::No,
                 Search::NotThere => {}
             }
         }
-        self.send(incident, &contact, first_run(incident, &contact), doubtful).await
+        self.send(incident, &contact, first_run(incident, &contact), asked && !contact.recognises()).await
     }
 
     /// One send. `doubtful`: it may make a second run.
@@ -104,7 +104,7 @@ impl Direct {
     async fn find_out(self: &Arc<Self>, incident: &Incident, contact: &Arc<Contact>, mark: Mark) -> Handed {
         let Some(Sent { run, .. }) = mark.direct else { return Handed::No };
         let id = &incident.workflow_id;
-        // What an earlier process has heard is not known.
+        // Where that is not noted nobody knows what was heard.
         let sent = *lock(&self.unanswered).entry(id.clone()).or_insert_with(|| Unanswered::new(true));
         if self.is_resting(contact) || self.outbox.look(|index| is_full(index, contact)) {
             return Handed::No;
@@ -116,7 +116,10 @@ impl Direct {
             Search::Found => Handed::Known,
             // It may be stored a moment later.
             Search::NotThere if contact.lists() == Some(true) && sent.since.elapsed() < STORED_WITHIN => Handed::No,
-            Search::NotThere if contact.lists() == Some(true) => self.again(incident, contact, run, sent.unheard).await,
+            Search::NotThere if contact.lists() == Some(true) => {
+                let doubtful = sent.unheard || mark.offer == Offer::Unanswered;
+                self.again(incident, contact, run, doubtful).await
+            }
             // The workers decide about it, when Redis is there.
             Search::NotThere if self.publisher.is_some() => Handed::No,
             Search::NotThere if contact.profile.on_uncertain == OnUncertain::Resend && run.attempts < 2 => {

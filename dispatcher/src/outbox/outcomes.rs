@@ -64,6 +64,12 @@ impl Place {
     fn is_beyond(&self, end: Option<End>) -> bool {
         end.is_none_or(|end| end.newest < self.cursor.parse().unwrap_or_default() || end.added < self.added)
     }
+
+    /// Counts what was added since the stream was found to go to `end`.
+    fn note_later(&mut self, read: &[Entry], end: Option<End>) {
+        let is_later = |entry: &&Entry| end.is_none_or(|end| entry.id > end.newest);
+        self.added += i64::try_from(read.iter().filter(is_later).count()).unwrap_or(0);
+    }
 }
 
 impl Outcomes {
@@ -121,16 +127,16 @@ impl Outcomes {
             START.clone_into(&mut place.cursor);
         }
         place.added = end.map_or(0, |end| end.added);
-        let cursor = &mut place.cursor;
         loop {
             let mut cmd = Cmd::new();
-            cmd.arg("XREAD").arg("COUNT").arg(PAGE).arg("STREAMS").arg(OUTCOMES).arg(&*cursor);
+            cmd.arg("XREAD").arg("COUNT").arg(PAGE).arg("STREAMS").arg(OUTCOMES).arg(&place.cursor);
             let entries = Entry::parse_read(&session.run(&cmd).await?);
             let Some(last) = entries.last() else { return Ok(count) };
-            *cursor = last.id.to_string();
+            place.note_later(&entries, end);
+            place.cursor = last.id.to_string();
             let tombstones: Vec<_> = entries.iter().filter_map(of_outcome).collect();
             let tombstones = self.with_copies(session, tombstones).await?;
-            self.outbox.bury(tombstones, Some((CURSOR, cursor.clone().into_bytes()))).await;
+            self.outbox.bury(tombstones, Some((CURSOR, place.cursor.clone().into_bytes()))).await;
             count += entries.len();
         }
     }

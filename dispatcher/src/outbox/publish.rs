@@ -218,18 +218,19 @@ impl Publisher {
     pub async fn run(self: Arc<Self>, life: Lifecycle) {
         let mut sessions = self.link.sessions();
         loop {
-            let taken = match self.link.current() {
-                Some(session) => self.offer_waiting(&session, &life).await,
-                None => true,
-            };
-            // Each new incident calls; what was refused a moment ago would be refused again.
-            let calls = async {
-                tokio::time::sleep(if taken { Duration::ZERO } else { REFUSED_FOR }).await;
-                self.outbox.changed().notified().await;
-            };
+            if let Some(session) = self.link.current()
+                && !self.offer_waiting(&session, &life).await
+            {
+                // Each new incident calls; what was refused a moment ago would be refused again.
+                tokio::select! {
+                    () = tokio::time::sleep(REFUSED_FOR) => {}
+                    _ = sessions.changed() => continue,
+                    () = life.soft().cancelled() => return,
+                }
+            }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = calls => {}
+                () = self.outbox.changed().notified() => {}
                 _ = sessions.changed() => {}
                 () = life.soft().cancelled() => return,
             }
@@ -259,7 +260,7 @@ impl Publisher {
     }
 
     /// What has ended lately, then everything that is open, then all else that has ended: there may be a great many, and
-    /// nobody waits for them. `anew`: Redis has another history than before.
+    /// nobody waits for them. `anew`: Redis has another history than before, or has forgotten outcomes.
     async fn round(&self, session: &Session, anew: bool) -> bool {
         let latest = if anew { self.tombstones.latest(session).await } else { Ok(()) };
         let offered = latest.is_ok() && self.offer_all(session).await;
@@ -303,7 +304,9 @@ impl Publisher {
             if numbers.is_empty() {
                 return true;
             }
-            if !self.offer_open(session, self.open(numbers).await).await {
+            let open = self.open(numbers).await;
+            // They are there and cannot be read: not now.
+            if open.is_empty() || !self.offer_open(session, open).await {
                 return false;
             }
         }
@@ -351,6 +354,8 @@ impl Publisher {
             (Some(Stage::Running), Published::New) => {
                 tracing::info!(workflow_id = %id, "a direct dispatch was handed over to the workers");
             }
+            // The worker asks an agent that lists, and may be told that it is not there yet.
+            (Some(_), Published::New) => self.metrics.duplicate_possible("direct"),
             (_, Published::Again) => {
                 self.metrics.republished();
                 tracing::warn!(workflow_id = %id, "Redis had forgotten its entry; it is on the stream again");

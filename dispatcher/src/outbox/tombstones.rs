@@ -53,7 +53,7 @@ impl Tombstones {
         Ok(())
     }
 
-    /// Goes through all of them. `anew`: Redis has another history than before, so each record is looked at; otherwise
+    /// Goes through all of them. `anew`: Redis has another history than before, or has forgotten outcomes, so each record is looked at; otherwise
     /// only those that are missing are.
     pub async fn round(&self, session: &Session, anew: bool) -> Result<(), Error> {
         let (mut after, mut count) = (String::new(), 0_u64);

@@ -17,6 +17,8 @@ use crate::dispatch::record;
 /// Oldest tick of a loop that works.
 pub const TICKS_WITHIN: Duration = Duration::from_secs(30);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
+/// From a renewal that failed to the next: others wait to hear from what is held, and may not hear for a lease.
+const AGAIN: Duration = Duration::from_millis(100);
 /// Entries of one call at most.
 const BATCH: usize = 100;
 
@@ -25,37 +27,42 @@ const BATCH: usize = 100;
 pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
     let every = (crew.lease / 3).min(LONGEST_INTERVAL);
     let mut sessions = crew.link.sessions();
+    let mut failing = false;
     loop {
         heartbeat.tick();
         if let Some(session) = crew.link.current() {
             let renewed = match renew(&crew, &session).await {
-                Ok(()) => crew.finals.write_back(&session, &crew.names, &crew.metrics).await,
+                Ok(all) => crew.finals.write_back(&session, &crew.names, &crew.metrics).await.map(|()| all),
                 Err(error) => Err(error),
             };
-            match renewed {
-                Ok(()) => crew.renewed_on(&session),
+            match &renewed {
+                Ok(_) => crew.renewed_on(&session),
                 Err(error) => {
                     crew.metrics.redis_error(error.class());
-                    tracing::warn!(%error, "leases are not renewed");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    if !failing {
+                        tracing::warn!(%error, "leases are not renewed");
+                    }
                 }
             }
+            failing = !matches!(renewed, Ok(true));
         }
         tokio::select! {
-            () = tokio::time::sleep(every) => {}
+            () = tokio::time::sleep(if failing { AGAIN } else { every }) => {}
             changed = sessions.changed() => if changed.is_err() { return },
             () = crew.life.finished().cancelled() => return,
         }
     }
 }
 
-async fn renew(crew: &Crew, session: &Session) -> Result<(), Error> {
+/// Whether every record is written, too.
+async fn renew(crew: &Crew, session: &Session) -> Result<bool, Error> {
     #[cfg(feature = "controls")]
     if is_off(NoRenewal) {
         // What nobody renews counts as held all the same: that is the harm.
         crew.all_held().iter().for_each(|held| held.renewed(Instant::now(), crew.lease));
-        return Ok(());
+        return Ok(true);
     }
+    let mut all = true;
     for batch in crew.all_held().chunks(BATCH) {
         let since = Instant::now();
         let ids: Vec<_> = batch.iter().map(|held| held.entry.id).collect();
@@ -72,31 +79,32 @@ async fn renew(crew: &Crew, session: &Session) -> Result<(), Error> {
                 held.renewed(since, crew.lease);
             }
         }
-        write_back(crew, session, batch).await;
+        all &= write_back(crew, session, batch).await;
     }
-    Ok(())
+    Ok(all)
 }
 
-/// Out of memory, Redis takes renewals and no write-backs: those are tried again with the next.
-async fn write_back(crew: &Crew, session: &Session, batch: &[Arc<Held>]) {
+/// Out of memory, Redis takes renewals and no write-backs: those are tried again with the next. Whether all are written.
+async fn write_back(crew: &Crew, session: &Session, batch: &[Arc<Held>]) -> bool {
     let images: Vec<_> = batch.iter().filter_map(|held| held.image()).collect();
     let calls: Vec<_> =
         images.iter().map(|(subject, run)| record::hold(&crew.names, subject, run, crew.lease)).collect();
     if calls.is_empty() {
-        return;
+        return true;
     }
-    match session.invoke_all(&calls).await {
-        Ok(replies) => {
-            for reply in replies {
-                match reply {
-                    Ok(reply) if record::words(&reply).first().is_some_and(|word| word == "restored") => {
-                        tracing::warn!("a record that Redis had forgotten was written back");
-                    }
-                    Ok(_) => {}
-                    Err(error) => crew.metrics.redis_error(error.class()),
-                }
+    let replies = session.invoke_all(&calls).await.unwrap_or_else(|error| vec![Err(error)]);
+    let mut all = true;
+    for reply in replies {
+        match reply {
+            Ok(reply) if record::words(&reply).first().is_some_and(|word| word == "restored") => {
+                tracing::warn!("a record that Redis had forgotten was written back");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                crew.metrics.redis_error(error.class());
+                all = false;
             }
         }
-        Err(error) => crew.metrics.redis_error(error.class()),
     }
+    all
 }

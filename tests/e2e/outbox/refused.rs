@@ -1,15 +1,17 @@
 //! Redis answers and takes nothing.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use line_tests::AgentKind;
 use line_tests::alerts::burst;
+use line_tests::{AgentKind, eventually_ok};
 
-use super::scene::Scene;
+use super::scene::{LEASE, PATIENCE, Scene};
 
 /// Incidents that wait, each of which calls for another try of all.
 const WAITING: u64 = 60;
+/// Incidents whose runs go on while Redis takes no writes.
+const RUNNING: u64 = 8;
 /// Tries in a second: one in 100 ms by the loop of what waits, one by that of what was offered before.
 const TRIES_A_SECOND: f64 = 11.0;
 
@@ -33,4 +35,30 @@ async fn what_redis_refuses_is_said_once_and_tried_at_a_bounded_rate() -> Result
     let _worker = scene.worker().await?;
     scene.ran(usize::try_from(WAITING)?).await?;
     scene.closed().await
+}
+
+/// Two entries of one incident at an agent that cannot be asked: whoever waits until nobody speaks of it any more must
+/// not take for silence that Redis lets nobody speak.
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_while_redis_takes_no_writes_is_none() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("agents.toml");
+    std::fs::write(&file, "[defaults]\nversion = \"0.3\"\nmode = \"blocking\"\nrecovery = \"none\"\n")?;
+    let scene = Scene::with(AgentKind::V03, |settings| settings.with("CONFIG", file.to_string_lossy())).await?;
+    let _workers = (scene.worker().await?, scene.worker().await?);
+    scene.post(&burst(1, RUNNING, "slow 9 x")).await?;
+    scene.ran(usize::try_from(RUNNING)?).await?;
+    let mut books = scene.books().await?;
+    books.0.cmd(&["FLUSHALL"]).await?;
+    eventually_ok("their second entries to be delivered", PATIENCE, async || {
+        ensure!(books.pending().await? == i64::try_from(RUNNING)?);
+        Ok(())
+    })
+    .await?;
+    books.0.cmd(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await?;
+    // For longer than a lease.
+    tokio::time::sleep(LEASE + Duration::from_millis(500)).await;
+    books.0.cmd(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await?;
+    scene.closed().await?;
+    scene.once()
 }

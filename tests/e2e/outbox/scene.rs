@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(40);
 
+pub(super) const LEASE: Duration = Duration::from_secs(3);
+
 const FILE: &str = "outbox.redb";
 
 pub(super) struct Scene {
@@ -38,7 +40,7 @@ impl Scene {
             .agents_at(&agent.url())
             .with("OUTBOX_PATH", file.to_string_lossy())
             .with("OUTBOX_ROUND", "1s")
-            .with("MIN_IDLE_MS", "3000")
+            .with("MIN_IDLE_MS", LEASE.as_millis().to_string())
             .many_runs();
         let settings = change(settings);
         let hook = Member::dispatcher("hook", &settings).await?;
