@@ -44,12 +44,14 @@ impl Dispatcher {
         let call = firing::after(call, work.order);
         let reply = match self.once(&call).await {
             Ok(reply) => reply,
-            // Refused for a while: whoever else is at it may have had something to say meanwhile. Asked once more.
-            Err(error) if doubtful && !error.uncertain() => {
+            Err(error) => {
                 self.metrics.redis_error(error.class());
-                return Ok(Next::Again(SHORTLY));
+                // Refused for a while: whoever else is at it may have had something to say meanwhile.
+                if doubtful && !error.uncertain() {
+                    return Ok(Next::Again(SHORTLY));
+                }
+                self.script(work.held, &call).await?
             }
-            Err(_) => self.script(work.held, &call).await?,
         };
         match gate::leave(&reply).map_err(|error| self.give_up(work.held, &error))? {
             Leave::Granted => {}

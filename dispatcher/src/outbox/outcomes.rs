@@ -246,3 +246,36 @@ pub(super) async fn replication(session: &Session) -> Result<String, Error> {
     let reply = session.run(&cmd).await?;
     value::text(&reply).map(str::to_owned).ok_or_else(|| Error::unexpected("INFO replication", &reply))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(newest: &str, added: i64) -> End {
+        End { newest: newest.parse().unwrap(), added }
+    }
+
+    #[test]
+    fn a_stream_made_anew_or_cut_back_is_noticed_and_a_trimmed_one_is_the_same() {
+        let place = Place { cursor: "500-0".into(), added: 40 };
+        for same in [end("500-0", 40), end("700-1", 55)] {
+            assert!(!place.is_beyond(Some(same)), "{same:?}");
+        }
+        for other in [end("499-9", 39), end("300-0", 41), end("900-0", 3)] {
+            assert!(place.is_beyond(Some(other)), "{other:?}");
+        }
+        assert!(place.is_beyond(None));
+        let restarted = Place { added: 0, ..place };
+        assert!(!restarted.is_beyond(Some(end("900-0", 3))) && restarted.is_beyond(Some(end("300-0", 3))));
+    }
+
+    #[test]
+    fn what_came_while_the_stream_was_read_counts_as_added() {
+        let mut place = Place { cursor: START.into(), added: 2 };
+        let read = ["1-0", "2-0", "3-0"].map(|id| Entry { id: id.parse().unwrap(), fields: Vec::new() });
+        place.note_later(&read, Some(end("2-0", 2)));
+        assert_eq!(place.added, 3);
+        place.note_later(&read, None);
+        assert_eq!(place.added, 6);
+    }
+}

@@ -178,7 +178,7 @@ async fn disruption() -> Result<()> {
     scene.scalers.first_mut().context("no scaler")?.program.kill9().await?;
     books.add("disruption", 10).await?;
     operator.reach(2, PATIENCE).await?;
-    scene.trio.wait_for_replicas(2, PATIENCE).await?;
+    books.replicated(2).await?;
     let old = scene.trio.kill_master().await?;
     scene.trio.wait_for_new_master(&old, PATIENCE).await?;
     operator.stay(2, WATCH).await?;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use line_tests::keda::workload::Limits;
 use line_tests::keda::{Operator, Plan, ScaledObject, Version};
 use line_tests::line::{DATABASE, Member, Settings};
-use line_tests::{Client, Trio, TrioOptions};
+use line_tests::{Client, Trio, TrioOptions, eventually_ok};
 
 /// KEDA's `pollingInterval` of 5 s.
 pub(crate) const POLLING: Duration = Duration::from_millis(200);
@@ -72,6 +72,16 @@ impl Books {
     pub(crate) async fn add(&mut self, stream: &str, count: usize) -> Result<()> {
         let script = "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'f', 'v') end";
         self.run(&["EVAL", script, "1", stream, &count.to_string()]).await
+    }
+
+    /// Waits until so many replicas have everything.
+    pub(crate) async fn replicated(&mut self, replicas: i64) -> Result<()> {
+        eventually_ok(format!("{replicas} replicas to have everything"), PATIENCE, async || {
+            let have = self.0.cmd(&["WAIT", &replicas.to_string(), "1000"]).await?.int()?;
+            ensure!(have >= replicas, "{have} have");
+            Ok(())
+        })
+        .await
     }
 
     pub(crate) async fn group(&mut self, stream: &str) -> Result<()> {

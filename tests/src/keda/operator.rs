@@ -103,6 +103,8 @@ struct Shared {
     workload: Mutex<Workload>,
     replicas: watch::Sender<u32>,
     history: Mutex<Vec<(Duration, u32)>>,
+    /// What the last poll brought.
+    last: Mutex<Option<Seen>>,
 }
 
 impl Operator {
@@ -114,7 +116,8 @@ impl Operator {
         let history = Mutex::new(vec![(Duration::ZERO, plan.replicas)]);
         let push = plan.push;
         let begin = Instant::now();
-        let shared = Arc::new(Shared { trigger, plan, begin, workload: Mutex::new(workload), replicas, history });
+        let (workload, last) = (Mutex::new(workload), Mutex::default());
+        let shared = Arc::new(Shared { trigger, plan, begin, workload, replicas, history, last });
         let mut tasks = vec![tokio::spawn(poll(Arc::clone(&shared))), tokio::spawn(sync(Arc::clone(&shared)))];
         if push {
             tasks.push(tokio::spawn(listen(Arc::clone(&shared))));
@@ -132,11 +135,16 @@ impl Operator {
         self.shared.history.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn course(&self) -> String {
+        let last = self.shared.last.lock().unwrap_or_else(PoisonError::into_inner);
+        format!("{:?}, by the last poll {last:?}", self.history())
+    }
+
     /// Waits until there are so many replicas; gives how long it took.
     pub async fn reach(&self, replicas: u32, patience: Duration) -> Result<Duration> {
         let (begin, mut seen) = (Instant::now(), self.seen.clone());
         let reached = tokio::time::timeout(patience, seen.wait_for(|now| *now == replicas)).await;
-        reached.with_context(|| format!("not {replicas} replicas within {patience:?}: {:?}", self.history()))??;
+        reached.with_context(|| format!("not {replicas} replicas within {patience:?}: {}", self.course()))??;
         Ok(begin.elapsed())
     }
 
@@ -144,7 +152,7 @@ impl Operator {
     pub async fn stay(&self, replicas: u32, time: Duration) -> Result<()> {
         let mut seen = self.seen.clone();
         let left = tokio::time::timeout(time, seen.wait_for(|now| *now != replicas)).await;
-        anyhow::ensure!(left.is_err(), "not {replicas} replicas: {:?}", self.history());
+        anyhow::ensure!(left.is_err(), "not {replicas} replicas: {}", self.course());
         Ok(())
     }
 }
@@ -175,6 +183,8 @@ async fn poll(shared: Arc<Shared>) {
             }
             workload.poll(now, &seen);
         });
+        let [seen] = seen;
+        *shared.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
     }
 }
 
