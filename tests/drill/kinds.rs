@@ -125,6 +125,12 @@ impl Kind {
         }
     }
 
+    /// Whether nobody may know of the second run that it allows: a worker that goes on does not know that it was
+    /// stopped, and one that takes an incident over does not know that a request was cut off.
+    pub(crate) fn hushes(self) -> bool {
+        matches!(self.id, "worker-stop" | "agent-kill")
+    }
+
     /// Whether it allows a second run at this agent.
     pub(crate) fn allows(self, at: Sight) -> bool {
         match self.doubles {

@@ -281,7 +281,8 @@ fn weigh(verdict: &mut Verdict, alert: &Posted, runs: &[&Ran], book: &Book, faul
     if finding.extra > 0 {
         double(verdict, &finding, alert, faults);
     }
-    if finding.unsaid > 0 {
+    let hushed = |at: &f64| faults.iter().any(|fault| fault.kind.hushes() && fault.excuses(alert, *at));
+    if finding.unsaid > 0 && !finding.runs.iter().any(hushed) {
         verdict.unsaid.push(finding.clone());
     }
     if book.entries > MOST_ENTRIES {

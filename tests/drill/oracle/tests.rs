@@ -160,6 +160,16 @@ fn of_several_runs_all_but_one_must_have_said_that_they_may_be_further_ones() {
 }
 
 #[test]
+fn whoever_was_stopped_and_whoever_takes_over_cannot_say_so() {
+    for (id, unsaid) in [("worker-stop", 0), ("agent-kill", 0), ("agent-slow", 1), ("worker-kill", 1)] {
+        let ran = [run(1, 101.0), run(1, 140.0)];
+        let verdict =
+            judge(&[alert(1, Sight::Listing)], &ran, &books(&[(1, "settled", 1, 0)]), &[fault(id, 100.0, None)]);
+        assert_eq!(verdict.unsaid.len(), unsaid, "{id}");
+    }
+}
+
+#[test]
 fn entries_and_copies_are_bounded() {
     let posted = [alert(1, Sight::Blind), alert(2, Sight::Blind)];
     let verdict = judge(&posted, &[], &books(&[(1, "dead", 6, 1), (2, "dead", 1, 2)]), &[]);
