@@ -97,8 +97,8 @@ async fn expect_error(keda: &Keda, object: &ScaledObject, code: Code) -> Result<
 }
 
 /// Fails unless both calls that need Redis name what a person must mend. On a busy machine a first reading may take too
-/// long, which is another error; a number is none.
-async fn until_refused(keda: &Keda, object: &ScaledObject, named: &[&str]) -> Result<()> {
+/// long, which is another error; a number is none. Gives the longer of both calls.
+async fn until_refused(keda: &Keda, object: &ScaledObject, named: &[&str]) -> Result<Duration> {
     let read = eventually("a reading", PATIENCE, async || match keda.is_active(object).await {
         Err(status) if status.code() == Code::Unavailable => None,
         answer => Some(answer),
@@ -106,7 +106,7 @@ async fn until_refused(keda: &Keda, object: &ScaledObject, named: &[&str]) -> Re
     .await?;
     let message = read.err().context("active")?.message().to_owned();
     ensure!(named.iter().all(|part| message.contains(part)), "{message}");
-    expect_error(keda, object, Code::FailedPrecondition).await.map(drop)
+    expect_error(keda, object, Code::FailedPrecondition).await
 }
 
 /// Test figures go to stderr, where the test runner shows them with `--nocapture`.

@@ -56,7 +56,7 @@ async fn silence_while_redis_takes_no_writes_is_none() -> Result<()> {
     })
     .await?;
     books.0.cmd(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await?;
-    // For longer than a lease.
+    // How long it lasts is the case, longer than a lease: nothing is waited for.
     tokio::time::sleep(LEASE + Duration::from_millis(500)).await;
     books.0.cmd(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await?;
     scene.closed().await?;

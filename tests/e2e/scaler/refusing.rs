@@ -1,5 +1,7 @@
 //! What is asked wrongly, and what a person has to put right.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use line_tests::eventually_ok;
 use tonic::Code;
@@ -71,14 +73,17 @@ async fn a_key_of_another_type_is_for_a_person_until_it_is_gone() -> Result<()> 
 async fn a_waiting_list_of_another_type_is_no_zero() -> Result<()> {
     let mut desk = Desk::open().await?;
     desk.redis("SET incident:events:waiting text").await?;
-    until_refused(&desk.keda, &object(&[]), &["WRONGTYPE"]).await
+    until_refused(&desk.keda, &object(&[]), &["WRONGTYPE"]).await?;
+    Ok(())
 }
 
 /// A database that Redis does not have is a setting of the trigger; other triggers are not harmed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_does_not_exist() -> Result<()> {
     let desk = Desk::open().await?;
-    until_refused(&desk.keda, &object(&[("databaseIndex", "99")]), &["DB index is out of range"]).await?;
+    let asked = object(&[("databaseIndex", "99")]);
+    let waited = until_refused(&desk.keda, &asked, &["DB index is out of range"]).await?;
+    ensure!(waited < Duration::from_secs(1), "{waited:?}");
     ensure!(value(&desk.keda, &object(&[])).await? == 0);
     Ok(())
 }
