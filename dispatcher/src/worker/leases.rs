@@ -27,7 +27,7 @@ const BATCH: usize = 100;
 pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
     let every = (crew.lease / 3).min(LONGEST_INTERVAL);
     let mut sessions = crew.link.sessions();
-    let mut failing = false;
+    let (mut failing, mut said) = (false, false);
     loop {
         heartbeat.tick();
         if let Some(session) = crew.link.current() {
@@ -39,12 +39,12 @@ pub async fn run(crew: Arc<Crew>, heartbeat: Heartbeat) {
                 Ok(_) => crew.renewed_on(&session),
                 Err(error) => {
                     crew.metrics.redis_error(error.class());
-                    if !failing {
+                    if !said {
                         tracing::warn!(%error, "leases are not renewed");
                     }
                 }
             }
-            failing = !matches!(renewed, Ok(true));
+            (failing, said) = (!matches!(renewed, Ok(true)), renewed.is_err());
         }
         tokio::select! {
             () = tokio::time::sleep(if failing { AGAIN } else { every }) => {}
